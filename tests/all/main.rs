@@ -1,1 +1,3 @@
-//! The one integration-test binary.
+//! The one integration-test binary: every further one would link the whole product again.
+
+mod generated;

@@ -1,0 +1,115 @@
+//! Host: a machine or pod on which agents live.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::CustomResource;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::schema;
+
+/// A machine or pod on which agents live. Its labels are the object's labels.
+#[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[kube(
+    group = "regatta.dev",
+    version = "v1alpha1",
+    kind = "Host",
+    shortname = "hst",
+    category = "regatta",
+    status = "HostStatus",
+    derive = "PartialEq",
+    doc = "A machine or pod on which agents live.",
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
+    printcolumn(name = "Agents", type_ = "integer", json_path = ".status.agents"),
+    printcolumn(name = "Max", type_ = "integer", json_path = ".spec.maxAgents"),
+    printcolumn(name = "Version", type_ = "string", json_path = ".status.info.version"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase")]
+pub struct HostSpec {
+    /// Place no new agents here; those that are here go on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unschedulable: Option<bool>,
+    /// Only agents that tolerate them are placed here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["key"]))]
+    pub taints: Vec<Taint>,
+    /// How many agents may be placed here; no limit when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 100_000))]
+    pub max_agents: Option<i32>,
+}
+
+/// Keeps agents away that do not tolerate it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Taint {
+    #[schemars(length(min = 1, max = 316))]
+    pub key: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63))]
+    pub value: Option<String>,
+}
+
+/// Lets an agent onto hosts with the taint; without a value, whatever the taint's value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Toleration {
+    #[schemars(length(min = 1, max = 316))]
+    pub key: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63))]
+    pub value: Option<String>,
+}
+
+impl Toleration {
+    pub fn tolerates(&self, taint: &Taint) -> bool {
+        self.key == taint.key && (self.value.is_none() || self.value == taint.value)
+    }
+}
+
+/// What is known about a Host.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HostStatus {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub info: Option<HostInfo>,
+    /// How many agents are placed here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 1_000_000))]
+    pub agents: Option<i32>,
+    /// When it was last heard from, as far as this object was told; the Lease in regatta-system is exact.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_seen_time: Option<Time>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schema::conditions")]
+    pub conditions: Vec<Condition>,
+}
+
+/// What a host says about its machine.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HostInfo {
+    #[schemars(length(max = 64))]
+    pub os: String,
+    #[schemars(length(max = 64))]
+    pub arch: String,
+    /// Regatta's version there.
+    #[schemars(length(max = 64))]
+    pub version: String,
+    #[schemars(length(max = 64))]
+    pub tmux: String,
+    #[schemars(length(max = 64))]
+    pub git: String,
+    #[schemars(range(min = 0, max = 100_000))]
+    pub cpus: i32,
+    #[schemars(range(min = 0))]
+    pub memory_bytes: i64,
+    /// Labels that the host asks for; put on the Host when it is first seen.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 64))]
+    pub labels: BTreeMap<String, String>,
+}
