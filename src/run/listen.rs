@@ -108,13 +108,7 @@ pub async fn serve(listener: TcpListener, transport: Transport, router: Router, 
     }
 }
 
-async fn connection(
-    stream: TcpStream,
-    peer: SocketAddr,
-    transport: Transport,
-    router: Router,
-    watcher: Watcher,
-) {
+async fn connection(stream: TcpStream, peer: SocketAddr, transport: Transport, router: Router, watcher: Watcher) {
     // A keystroke's echo must not wait for the next one.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, %peer, "cannot turn off delay");
@@ -124,8 +118,7 @@ async fn connection(
         Transport::Plain => http(stream, router, watcher).await,
         Transport::Tls(acceptor, callers) => match tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await {
             Ok(Ok(tls)) => {
-                let user =
-                    tls.get_ref().1.peer_certificates().and_then(|c| c.first()).and_then(|c| callers.user(c));
+                let user = tls.get_ref().1.peer_certificates().and_then(|c| c.first()).and_then(|c| callers.user(c));
                 let router = match user {
                     Some(user) => router.layer(axum::Extension(user)),
                     None => router,

@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose,
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+    KeyUsagePurpose,
 };
 use sha2::{Digest, Sha256};
 use tokio_rustls::rustls::pki_types::pem::PemObject;
@@ -41,7 +42,8 @@ impl Certificates {
         if !fresh(&files) {
             make(&files).with_context(|| format!("cannot make certificates in {}", directory.display()))?;
         }
-        let read = |i: usize| fs::read_to_string(&files[i]).with_context(|| format!("cannot read {}", files[i].display()));
+        let read =
+            |i: usize| fs::read_to_string(&files[i]).with_context(|| format!("cannot read {}", files[i].display()));
         Ok(Certificates { ca: read(0)?, admin: read(1)?, admin_key: read(2)?, server: read(3)?, server_key: read(4)? })
     }
 
@@ -114,8 +116,7 @@ fn make(files: &[PathBuf]) -> Result<()> {
     let admin_key = KeyPair::generate()?;
     let admin = admin.signed_by(&admin_key, &authority)?;
 
-    let contents =
-        [authority.pem(), admin.pem(), admin_key.serialize_pem(), server.pem(), server_key.serialize_pem()];
+    let contents = [authority.pem(), admin.pem(), admin_key.serialize_pem(), server.pem(), server_key.serialize_pem()];
     for (file, content) in files.iter().zip(contents) {
         write_private(file, content.as_bytes())?;
     }

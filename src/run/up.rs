@@ -14,9 +14,9 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use super::home::{Home, Running};
+use super::kubeconfig;
 use super::listen::{self, Port, Transport};
 use super::tls::Certificates;
-use super::kubeconfig;
 use crate::apiserver::{ApiServer, Options, User};
 use crate::controller::{self, ControllerOptions};
 use crate::db::Db;
@@ -93,12 +93,18 @@ pub async fn up(options: UpOptions) -> Result<()> {
 
     for listener in web {
         let served = listen::serve(listener, Transport::Plain, gateway.web_router(), shutdown.clone());
-        tasks.spawn(async move { served.await; Ok(()) });
+        tasks.spawn(async move {
+            served.await;
+            Ok(())
+        });
     }
     let tls = TlsAcceptor::from(Arc::new(certificates.server_config()?));
     let transport = Transport::Tls(tls, certificates.callers()?);
     let served = listen::serve(api_listener, transport, gateway.api_router(), shutdown.clone());
-    tasks.spawn(async move { served.await; Ok(()) });
+    tasks.spawn(async move {
+        served.await;
+        Ok(())
+    });
 
     let kubeconfig_path = home.join("kubeconfig");
     kubeconfig::write(&kubeconfig_path, &api_url, &certificates)?;

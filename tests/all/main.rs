@@ -1,3 +1,5 @@
 //! The one integration-test binary: every further one would link the whole product again.
 
 mod generated;
+mod harness;
+mod house;
