@@ -38,6 +38,13 @@ impl Up {
         self.child.wait().expect("the server is our child");
     }
 
+    /// Asks it to end, and waits until it has.
+    pub fn terminate(&mut self) {
+        let pid = nix::unistd::Pid::from_raw(self.child.id().try_into().expect("a pid"));
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).expect("the server is our child");
+        self.child.wait().expect("the server is our child");
+    }
+
     /// Starts it again on the same home and the same addresses.
     pub fn start_again(&mut self) {
         let (child, said) = spawn(self.home.path(), &self.web, &self.api);
