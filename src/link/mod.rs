@@ -128,6 +128,11 @@ impl Link {
         self.shared.ended.is_cancelled()
     }
 
+    /// Whether both are handles of one connection.
+    pub fn same(&self, other: &Link) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
+    }
+
     /// Ends the connection from this side: what is queued is still sent, open requests end with an error.
     pub fn close(&self) {
         self.shared.stop.cancel();
