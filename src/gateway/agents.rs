@@ -4,6 +4,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use axum::extract::{FromRequestParts, Path};
+use axum::http::request::Parts;
 use futures::StreamExt;
 use kube::api::{Api, ApiResource, DynamicObject};
 use kube::runtime::WatchStreamExt;
@@ -26,6 +28,32 @@ impl std::fmt::Display for AgentName {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "\"{}/{}\"", self.namespace, self.name)
     }
+}
+
+/// From the path of a subresource. Names that no object can have are refused here: decoded, they could hold slashes, and
+/// the lookup is made with the gateway's own rights.
+impl<S: Send + Sync> FromRequestParts<S> for AgentName {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+        let path = Path::<(String, String)>::from_request_parts(parts, state).await;
+        match path {
+            Ok(Path((namespace, name))) if is_object_name(&namespace) && is_object_name(&name) => {
+                Ok(AgentName { namespace, name })
+            }
+            Ok(_) | Err(_) => {
+                Err(Failure::not_found(format!("cannot find {}: no agent has such a name", parts.uri.path())))
+            }
+        }
+    }
+}
+
+fn is_object_name(name: &str) -> bool {
+    let label = |label: &str| {
+        let inner = label.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+        inner && !label.is_empty() && !label.starts_with('-') && !label.ends_with('-')
+    };
+    name.len() <= 253 && name.split('.').all(label)
 }
 
 /// An Agent that has a Host.

@@ -10,6 +10,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use super::sessions::Active;
 use super::status::Failure;
@@ -30,8 +31,11 @@ pub struct Caller {
 /// The web port: cookies, so everything a browser could be tricked into is checked here.
 pub async fn web(State(gateway): State<Gateway>, mut request: Request, next: Next) -> Response {
     let mut response = match check_web(&gateway, &mut request).await {
-        Ok(()) => next.run(request).await,
-        Err(failure) => failure.into_response(),
+        Ok(()) => run(request, next).await,
+        Err(failure) => {
+            tracing::debug!(path = request.uri().path(), message = failure.message, "refused");
+            failure.into_response()
+        }
     };
     secure(response.headers_mut());
     response
@@ -43,7 +47,13 @@ pub async fn api(mut request: Request, next: Next) -> Response {
     if let Some(user) = request.extensions().get::<User>().cloned() {
         request.extensions_mut().insert(Caller { user, session: None, ended: CancellationToken::new() });
     }
-    next.run(request).await
+    run(request, next).await
+}
+
+async fn run(request: Request, next: Next) -> Response {
+    let user = request.extensions().get::<Caller>().map(|caller| caller.user.name.as_str()).unwrap_or("-");
+    let span = tracing::debug_span!("request", method = %request.method(), path = request.uri().path(), user);
+    next.run(request).instrument(span).await
 }
 
 /// For every route that is not public.

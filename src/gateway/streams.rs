@@ -5,7 +5,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{Extension, Path, Request, State};
+use axum::extract::{Extension, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use futures::StreamExt;
@@ -66,16 +66,13 @@ const FROM_HOST: [HeaderName; 12] = [
     HeaderName::from_static("x-regatta-head"),
 ];
 
-type AgentPath = Path<(String, String)>;
-
 /// `GET …/agents/{name}/terminal`, a WebSocket.
 pub async fn terminal(
     State(gateway): State<Gateway>,
     Extension(caller): Extension<Caller>,
-    Path((namespace, name)): AgentPath,
+    agent: AgentName,
     request: Request,
 ) -> Result<Response, Failure> {
-    let agent = AgentName { namespace, name };
     if !origin::is_upgrade(request.headers()) {
         return Err(Failure::bad_request(
             "cannot open a terminal by a plain request: it is a WebSocket with subprotocol regatta.terminal.v1",
@@ -93,10 +90,9 @@ pub async fn terminal(
 pub async fn log(
     State(gateway): State<Gateway>,
     Extension(caller): Extension<Caller>,
-    Path((namespace, name)): AgentPath,
+    agent: AgentName,
     request: Request,
 ) -> Result<Response, Failure> {
-    let agent = AgentName { namespace, name };
     require(&gateway, &caller, "get", "log", &agent).await?;
     proxy(&gateway, &caller, &agent, "log", None, request).await
 }
@@ -105,10 +101,9 @@ pub async fn log(
 pub async fn input(
     State(gateway): State<Gateway>,
     Extension(caller): Extension<Caller>,
-    Path((namespace, name)): AgentPath,
+    agent: AgentName,
     request: Request,
 ) -> Result<Response, Failure> {
-    let agent = AgentName { namespace, name };
     require(&gateway, &caller, "create", "input", &agent).await?;
     proxy(&gateway, &caller, &agent, "input", Some("type"), request).await
 }
@@ -277,9 +272,8 @@ where
     W: AsyncWrite,
 {
     let mut buffer = vec![0; SIZE];
-    loop {
-        // An error here is a peer that went away, which is how terminals end.
-        let Ok(length @ 1..) = from.read(&mut buffer).await else { break };
+    // An error here is a peer that went away, which is how terminals end.
+    while let Ok(length @ 1..) = from.read(&mut buffer).await {
         if to.write_all(&buffer[..length]).await.is_err() || to.flush().await.is_err() {
             return;
         }

@@ -2,7 +2,7 @@
 //! when that is too old, or when the page could not keep up, it says `resync` and sends a new list.
 
 use std::ops::ControlFlow;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::{Body, BodyDataStream, to_bytes};
@@ -27,6 +27,9 @@ const MAX_LINE: usize = 16 << 20;
 
 const BACKOFF: Duration = Duration::from_millis(250);
 const MAX_BACKOFF: Duration = Duration::from_secs(15);
+
+/// A watch that lasted this long worked.
+const STEADY: Duration = Duration::from_secs(10);
 
 /// The parameters of a list or watch that are ours to choose.
 const OURS: [&str; 8] = [
@@ -103,13 +106,8 @@ impl Subscription {
                     }
                     version = Some(last);
                 }
-                End::TooOld => {
-                    if self.resync().await.is_break() {
-                        return;
-                    }
-                }
                 // The watch is closed by now, so nobody waits while this page catches up.
-                End::Behind => {
+                End::TooOld | End::Behind => {
                     if self.resync().await.is_break() {
                         return;
                     }
@@ -149,7 +147,7 @@ impl Subscription {
             return self.refuse(Failure::bad_request(message).status()).await;
         };
         let version = metadata.resource_version;
-        let message = json!({ "resourceVersion": version, "items": items }).to_string();
+        let message = json!({ "resourceVersion": version, "items": items.unwrap_or_default() }).to_string();
         self.send(format!(r#"{{"type":"list","id":{},{}"#, self.id, &message[1..])).await?;
         ControlFlow::Continue(Some(version))
     }
@@ -174,6 +172,7 @@ impl Subscription {
         let mut lines = Lines::new(response.into_body());
         let mut version = from;
         let mut progress = false;
+        let begin = Instant::now();
         while let Some(line) = lines.next().await {
             let Ok(Event { kind, object }) = serde_json::from_slice(&line) else {
                 tracing::warn!(path = self.path, "a watch sent something that is not an event");
@@ -207,7 +206,8 @@ impl Subscription {
                 Err(mpsc::error::TrySendError::Closed(_)) => return End::Gone,
             }
         }
-        End::Again { version, progress }
+        // A quiet watch that the API ends after its time is no failure.
+        End::Again { version, progress: progress || begin.elapsed() >= STEADY }
     }
 
     async fn resync(&self) -> ControlFlow<()> {
@@ -231,12 +231,13 @@ impl Subscription {
 #[derive(Deserialize)]
 struct List {
     metadata: ListMetadata,
-    items: Vec<Value>,
+    /// `null` when there are none, from some servers.
+    items: Option<Vec<Value>>,
 }
 
 #[derive(Deserialize)]
 struct ListMetadata {
-    #[serde(rename = "resourceVersion")]
+    #[serde(default, rename = "resourceVersion")]
     resource_version: String,
 }
 

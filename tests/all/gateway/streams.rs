@@ -178,6 +178,18 @@ async fn what_cannot_be_reached_says_why() {
 }
 
 #[tokio::test]
+async fn names_that_are_paths_reach_nothing() {
+    let world = World::new().await;
+    let login = world.login().await;
+    let names = ["..", "%2e%2e", "a%2f..%2f..%2fsecrets", "a%00", "%ff", "A", "-a", "a%3fwatch=1", "a%23", "%20"];
+    for name in names {
+        for path in [LOG.replace("/a/", &format!("/{name}/")), LOG.replace("/default/", &format!("/{name}/"))] {
+            assert_eq!(world.get(&path, &login).await.status, StatusCode::NOT_FOUND, "{path}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_host_that_goes_away_ends_its_terminals() {
     let world = World::new().await;
     let link = world.link("fermi", host(&Asked::default())).await;

@@ -120,14 +120,7 @@ impl World {
 
     /// A WebSocket with the headers given and no others.
     pub async fn socket(&self, path: &str, headers: &[(&str, &str)]) -> Result<Socket, SocketError> {
-        let mut request = format!("ws://{}{path}", self.web).into_client_request().unwrap();
-        for (name, value) in headers {
-            request.headers_mut().insert(header::HeaderName::try_from(*name).unwrap(), value.parse().unwrap());
-        }
-        let stream = TcpStream::connect(self.web).await.unwrap();
-        stream.set_nodelay(true).unwrap();
-        let (socket, _) = in_time(tokio_tungstenite::client_async(request, stream)).await?;
-        Ok(Socket { socket })
+        connect(self.web, path, headers).await
     }
 
     pub async fn open(&self, path: &str, login: &Login) -> Socket {
@@ -210,6 +203,17 @@ impl Socket {
             }
         }
     }
+}
+
+pub async fn connect(to: SocketAddr, path: &str, headers: &[(&str, &str)]) -> Result<Socket, SocketError> {
+    let mut request = format!("ws://{to}{path}").into_client_request().unwrap();
+    for (name, value) in headers {
+        request.headers_mut().insert(header::HeaderName::try_from(*name).unwrap(), value.parse().unwrap());
+    }
+    let stream = TcpStream::connect(to).await.unwrap();
+    stream.set_nodelay(true).unwrap();
+    let (socket, _) = in_time(tokio_tungstenite::client_async(request, stream)).await?;
+    Ok(Socket { socket })
 }
 
 /// The code a WebSocket was refused with.
