@@ -1,6 +1,13 @@
+<<<<<<< HEAD
 //! The one integration-test binary: every further one would link the whole product again.
 
+mod gateway;
 mod generated;
 mod harness;
 mod house;
 mod spine;
+=======
+//! The one integration-test binary.
+
+mod apiserver;
+>>>>>>> store
