@@ -1,13 +1,8 @@
-<<<<<<< HEAD
 //! The one integration-test binary: every further one would link the whole product again.
 
+mod apiserver;
 mod gateway;
 mod generated;
 mod harness;
 mod house;
 mod spine;
-=======
-//! The one integration-test binary.
-
-mod apiserver;
->>>>>>> store
