@@ -1,15 +1,15 @@
 //! Regatta's library. A module may use only those above it in this list; ARCHITECTURE.md says what each must not know.
 
-pub mod wire;
-pub mod api;
-pub mod plan;
 pub mod adapter;
+pub mod api;
 pub mod apiserver;
-pub mod db;
-pub mod link;
+pub mod cli;
 pub mod controller;
+pub mod db;
 pub mod gateway;
 pub mod host;
-pub mod shim;
+pub mod link;
+pub mod plan;
 pub mod run;
-pub mod cli;
+pub mod shim;
+pub mod wire;
