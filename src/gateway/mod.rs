@@ -1,1 +1,4 @@
-//! gateway
+//! The HTTP edge.
+
+pub mod hosts;
+pub mod links;
