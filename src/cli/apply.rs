@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::failure::{Cause, DONE, Exit, Failure, Outcome, cannot};
+use super::failure::{Cause, DONE, Exit, Failure, Outcome};
 use super::kinds::{Kind, Kinds, Scope};
 use super::manifest::{self, Manifest};
 use super::output::{Format, document, print, reference, say, without_managed_fields};
@@ -133,12 +133,6 @@ fn rank(manifest: &Manifest) -> u8 {
         "AgentClass" => 4,
         _ => 5,
     }
-}
-
-/// Applies one object that this program made itself.
-pub async fn object(server: &Server, path: &str, body: &Value, what: &str) -> Result<Value, Failure> {
-    let options = query(&[("fieldManager", Some(MANAGER.into())), ("fieldValidation", Some("Strict".into()))]);
-    request::patch(&server.client, &format!("{path}{options}"), APPLY_PATCH, body).await.map_err(|e| cannot(what, e))
 }
 
 #[cfg(test)]

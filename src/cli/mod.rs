@@ -2,18 +2,35 @@
 //!
 //! Here: which verbs there are, and how one ends. stdout is data, stderr is talk; see [`failure`] for the exit codes.
 
-pub mod apply;
 pub mod crd;
-pub mod failure;
-pub mod get;
-pub mod kinds;
-pub mod list;
-pub mod manifest;
-pub mod names;
-pub mod output;
-pub mod request;
-pub mod server;
-pub mod table;
+pub mod help;
+
+mod apply;
+mod attach;
+mod completions;
+mod delete;
+mod doctor;
+mod failure;
+mod get;
+mod kinds;
+mod kubeconfig;
+mod list;
+mod login;
+mod logs;
+mod manifest;
+mod names;
+mod output;
+mod request;
+mod run;
+mod send;
+mod server;
+mod status;
+mod stop;
+mod table;
+mod until;
+mod up;
+mod version;
+mod wait;
 
 use std::process::ExitCode;
 
@@ -32,14 +49,49 @@ pub struct Cli {
     verb: Verb,
 }
 
+/// A verb's size says nothing: one is made, once.
+#[allow(clippy::large_enum_variant)]
 #[derive(Subcommand, Debug)]
 enum Verb {
+    /// Start Regatta on this machine: API, controllers, web app and a host
+    Up(up::Up),
+    /// Start an agent, and attach to it
+    Run(run::Run),
     /// Show who is doing what
+    #[command(visible_alias = "ls")]
     List(list::List),
-    /// Show objects of any kind
-    Get(get::Get),
+    /// Show everything about one agent, or how the fleet is
+    Status(status::Status),
+    /// Show an agent's terminal in this one
+    Attach(attach::Attach),
+    /// Print what an agent's terminal printed
+    Logs(logs::Logs),
+    /// Send input to an agent
+    Send(send::Send),
+    /// Wait until an agent is finished, or as you need it
+    Wait(wait::Wait),
+    /// Stop agents, politely; everything is kept
+    Stop(stop::Stop),
+    /// Let stopped agents go on
+    Start(stop::Start),
+    /// Delete agents and other objects; work that is nowhere else stays
+    Delete(delete::Delete),
     /// Apply manifests from files, directories or stdin
     Apply(apply::Apply),
+    /// Show objects of any kind
+    Get(get::Get),
+    /// Print a link that logs a browser in, once
+    Login(login::Login),
+    /// Print the path of the kubeconfig
+    Kubeconfig(kubeconfig::Kubeconfig),
+    /// Print the CustomResourceDefinitions of every kind
+    Crd(crd::Crd),
+    /// Check what this machine has and lacks
+    Doctor(doctor::Doctor),
+    /// Print versions
+    Version(version::Version),
+    /// Print completions for a shell
+    Completions(completions::Completions),
 }
 
 pub fn main() -> ExitCode {
@@ -77,8 +129,24 @@ fn run(cli: Cli) -> Outcome {
 
 async fn dispatch(global: &Global, verb: Verb) -> Result<u8, Failure> {
     match verb {
+        Verb::Up(verb) => verb.run(global).await,
+        Verb::Run(verb) => verb.run(global).await,
         Verb::List(verb) => verb.run(global).await,
-        Verb::Get(verb) => verb.run(global).await,
+        Verb::Status(verb) => verb.run(global).await,
+        Verb::Attach(verb) => verb.run(global).await,
+        Verb::Logs(verb) => verb.run(global).await,
+        Verb::Send(verb) => verb.run(global).await,
+        Verb::Wait(verb) => verb.run(global).await,
+        Verb::Stop(verb) => verb.run(global).await,
+        Verb::Start(verb) => verb.run(global).await,
+        Verb::Delete(verb) => verb.run(global).await,
         Verb::Apply(verb) => verb.run(global).await,
+        Verb::Get(verb) => verb.run(global).await,
+        Verb::Login(verb) => verb.run(global).await,
+        Verb::Kubeconfig(verb) => verb.run(global).await,
+        Verb::Crd(verb) => verb.run(),
+        Verb::Doctor(verb) => verb.run(global).await,
+        Verb::Version(verb) => verb.run(global),
+        Verb::Completions(verb) => verb.run(),
     }
 }

@@ -2,7 +2,7 @@
 //! connection and with the same credentials. Knows paths and HTTP, not what the answers mean.
 
 use futures::{AsyncBufReadExt, Stream, StreamExt, TryStreamExt};
-use http::{Request, Response, StatusCode, header};
+use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
 use hyper_util::rt::TokioIo;
 use kube::client::Body;
@@ -32,16 +32,29 @@ pub async fn get(client: &kube::Client, path: &str, accept: &str) -> Result<Valu
 
 /// POSTs a JSON value; the answer may be empty.
 pub async fn post(client: &kube::Client, path: &str, body: &Value) -> Result<Value, kube::Error> {
-    send(client, Request::post(path).header(header::CONTENT_TYPE, JSON), body.to_string().into_bytes()).await
+    send(client, Method::POST, path, JSON, body).await
 }
 
 /// PATCHes with the given patch type.
 pub async fn patch(client: &kube::Client, path: &str, kind: &str, body: &Value) -> Result<Value, kube::Error> {
-    send(client, Request::patch(path).header(header::CONTENT_TYPE, kind), body.to_string().into_bytes()).await
+    send(client, Method::PATCH, path, kind, body).await
 }
 
-async fn send(client: &kube::Client, request: http::request::Builder, body: Vec<u8>) -> Result<Value, kube::Error> {
-    let request = request.header(header::ACCEPT, JSON).body(Body::from(body)).map_err(kube::Error::HttpError)?;
+/// Sends a JSON value by any method.
+pub async fn send(
+    client: &kube::Client,
+    method: Method,
+    path: &str,
+    content_type: &str,
+    body: &Value,
+) -> Result<Value, kube::Error> {
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header(header::CONTENT_TYPE, content_type)
+        .header(header::ACCEPT, JSON)
+        .body(Body::from(body.to_string().into_bytes()))
+        .map_err(kube::Error::HttpError)?;
     value(checked(client.send(request).await?).await?).await
 }
 

@@ -9,18 +9,9 @@ use serde_json::Value;
 #[serde(rename_all = "camelCase")]
 pub struct Table {
     #[serde(default)]
-    pub metadata: TableMeta,
-    #[serde(default)]
     pub column_definitions: Vec<Column>,
     #[serde(default)]
     pub rows: Vec<Row>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct TableMeta {
-    #[serde(default)]
-    pub resource_version: String,
 }
 
 #[derive(Clone, Debug, Deserialize)]
