@@ -9,7 +9,8 @@ export function toYaml(object: unknown): string {
 
 /** The live object without bookkeeping nobody reads. */
 export function forReading(object: KubeObject): KubeObject {
-  const { managedFields: _, ...metadata } = object.metadata;
+  const metadata = { ...object.metadata };
+  delete metadata.managedFields;
   return { ...object, metadata };
 }
 
