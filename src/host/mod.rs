@@ -1,6 +1,3 @@
-//! host
-
-pub mod shim_client;
 //! The part of Regatta that lives on a machine: tmux sessions, worktrees, and the link to the control plane.
 
 pub mod files;
@@ -8,6 +5,7 @@ pub mod git;
 pub mod kept;
 pub mod repo;
 pub mod rescue;
+pub mod shim_client;
 pub mod tmux;
 mod tmux_control;
 pub mod work;
