@@ -1,10 +1,6 @@
-<<<<<<< HEAD
 //! The one integration-test binary: every further one would link the whole product again.
+
+#![recursion_limit = "256"]
 
 mod gateway;
 mod generated;
-=======
-//! The one integration-test binary.
-
-mod apiserver;
->>>>>>> store
