@@ -6,3 +6,7 @@ mod generated;
 mod harness;
 mod house;
 mod spine;
+#![recursion_limit = "256"]
+
+mod gateway;
+mod generated;
