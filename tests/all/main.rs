@@ -6,7 +6,3 @@ mod generated;
 mod harness;
 mod house;
 mod spine;
-#![recursion_limit = "256"]
-
-mod gateway;
-mod generated;
