@@ -82,6 +82,8 @@ pub enum WriteError {
 pub enum Chore {
     /// The object with this uid is gone.
     OwnerGone(String),
+    /// A dependent of this object is gone, which it may wait for.
+    DependentLeft { namespace: String, api_version: String, kind: String, name: String },
     /// The object has owners, or is on its way out.
     Look { collection: Arc<str>, key: String },
     /// Something left this namespace.
@@ -235,8 +237,9 @@ impl Inner {
             (Some(before), None) => {
                 chores.push(Chore::OwnerGone(before.uid.clone()));
                 chores.push(Chore::Left(before.namespace.clone()));
-                // An owner that waits for its dependents in the foreground looks again.
-                chores.extend(before.owners.iter().map(|uid| Chore::OwnerGone(uid.clone())));
+                if !before.owners.is_empty() {
+                    chores.extend(owners_of(before));
+                }
             }
             _ => {}
         }
@@ -249,4 +252,19 @@ impl Inner {
             self.chores_added.notify_one();
         }
     }
+}
+
+fn owners_of(stored: &Stored) -> Vec<Chore> {
+    let value = stored.value();
+    let references = crate::apiserver::object::meta(&value, "ownerReferences").and_then(Value::as_array);
+    let chore = |reference: &Value| {
+        let text = |field: &str| reference[field].as_str().unwrap_or_default().to_string();
+        Chore::DependentLeft {
+            namespace: stored.namespace.clone(),
+            api_version: text("apiVersion"),
+            kind: text("kind"),
+            name: text("name"),
+        }
+    };
+    references.into_iter().flatten().map(chore).collect()
 }
