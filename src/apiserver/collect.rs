@@ -32,8 +32,6 @@ pub async fn run(server: Weak<Inner>, stopping: CancellationToken) {
         let chores = tokio::select! {
             chores = store.chores() => chores,
             () = stopping.cancelled() => return,
-            // Lets the server be dropped by whoever forgot to shut it down.
-            () = tokio::time::sleep(Duration::from_secs(5)) => Vec::new(),
         };
         let Some(inner) = server.upgrade() else { return };
         let mut failed = Vec::new();

@@ -39,6 +39,9 @@ pub enum Error {
     Corrupt { resource: String, key: String, source: serde_json::Error },
 }
 
+/// A collection's id and a key in it.
+pub type Place = (Arc<str>, String);
+
 /// What a write expects to find.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expect {
@@ -101,7 +104,7 @@ pub(in crate::apiserver) struct Inner {
     /// Ranges that no living history covers: (last version of the incarnation before, first of the next).
     gaps: Vec<(u64, u64)>,
     /// Objects by their owners' uids.
-    dependents: Mutex<HashMap<String, BTreeSet<(Arc<str>, String)>>>,
+    dependents: Mutex<HashMap<String, BTreeSet<Place>>>,
     chores: Mutex<HashSet<Chore>>,
     chores_added: Notify,
     writer: mpsc::Sender<writer::Job>,
@@ -158,7 +161,7 @@ impl Store {
     }
 
     /// Objects that name this uid as an owner.
-    pub fn dependents(&self, uid: &str) -> Vec<(Arc<str>, String)> {
+    pub fn dependents(&self, uid: &str) -> Vec<Place> {
         let dependents = self.0.dependents.lock().unwrap_or_else(PoisonError::into_inner);
         dependents.get(uid).map(|set| set.iter().cloned().collect()).unwrap_or_default()
     }
@@ -267,4 +270,76 @@ fn owners_of(stored: &Stored) -> Vec<Chore> {
         }
     };
     references.into_iter().flatten().map(chore).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    async fn put(store: &Store, name: &str, expect: Expect, change: Change) -> Result<Arc<Stored>, WriteError> {
+        let object = json!({"apiVersion": "v1", "kind": "Thing", "metadata": {"name": name, "uid": name}});
+        let collection = store.collection("/things");
+        store.write(Write { collection, key: format!("/{name}"), expect, object, change, namespace: None }).await
+    }
+
+    async fn close(store: Store, writer: tokio::task::JoinHandle<()>) {
+        store.close().await;
+        writer.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn of_two_writes_against_one_version_one_wins() {
+        let home = tempfile::tempdir().unwrap();
+        let (store, writer) = Store::open(&home.path().join("api.db")).await.unwrap();
+        let first = put(&store, "a", Expect::Absent, Change::Added).await.unwrap();
+        let again = Expect::Version(first.version);
+        let (one, two) =
+            tokio::join!(put(&store, "a", again, Change::Modified), put(&store, "a", again, Change::Modified));
+        assert!(one.is_ok() != two.is_ok());
+        assert!(matches!(one.and(two), Err(WriteError::Stale)));
+        assert!(matches!(put(&store, "a", Expect::Absent, Change::Added).await, Err(WriteError::Exists)));
+        assert!(matches!(put(&store, "b", Expect::Version(1), Change::Modified).await, Err(WriteError::Missing)));
+        close(store, writer).await;
+    }
+
+    #[tokio::test]
+    async fn a_restored_backup_never_hands_out_a_version_twice() {
+        let home = tempfile::tempdir().unwrap();
+        let (database, backup) = (home.path().join("api.db"), home.path().join("backup.db"));
+        let (store, writer) = Store::open(&database).await.unwrap();
+        let kept = put(&store, "kept", Expect::Absent, Change::Added).await.unwrap();
+        close(store, writer).await;
+        std::fs::copy(&database, &backup).unwrap();
+        let (store, writer) = Store::open(&database).await.unwrap();
+        let lost = put(&store, "lost", Expect::Absent, Change::Added).await.unwrap();
+        close(store, writer).await;
+        let (store, writer) = Store::open(&backup).await.unwrap();
+        let things = store.collection("/things");
+        assert!(things.get("/kept").is_some() && things.get("/lost").is_none());
+        assert!(store.current() > lost.version);
+        assert!(store.in_gap(lost.version), "a watch from there missed that the object is gone");
+        assert!(!store.in_gap(kept.version));
+        close(store, writer).await;
+    }
+
+    #[tokio::test]
+    async fn history_is_trimmed_and_what_it_lost_is_too_old() {
+        let home = tempfile::tempdir().unwrap();
+        let database = home.path().join("api.db");
+        let (store, writer) = Store::open(&database).await.unwrap();
+        let first = put(&store, "n0", Expect::Absent, Change::Added).await.unwrap();
+        let all = (1..10_000).map(|i| {
+            let store = store.clone();
+            async move { put(&store, &format!("n{i}"), Expect::Absent, Change::Added).await.unwrap().version }
+        });
+        let last = futures::future::join_all(all).await.into_iter().max().unwrap();
+        close(store, writer).await;
+        let (store, writer) = Store::open(&database).await.unwrap();
+        let things = store.collection("/things");
+        assert_eq!(things.all().len(), 10_000);
+        assert!(matches!(things.since(first.version, 1), Since::TooOld(_)));
+        assert!(matches!(things.since(last - 5, 10), Since::Events(events) if events.len() == 5));
+        close(store, writer).await;
+    }
 }
