@@ -5,5 +5,5 @@ mod gateway;
 mod generated;
 mod harness;
 mod house;
-mod spine;
 mod kubectl;
+mod spine;
