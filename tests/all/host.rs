@@ -95,6 +95,15 @@ impl World {
         world
     }
 
+    /// Unlike any other world's: a shim finds its agent's processes by their uid.
+    fn uid(&self, n: u32) -> String {
+        format!("{n:08x}-0000-4000-8000-{:04x}{}", std::process::id() & 0xffff, self.identity())
+    }
+
+    fn agent(&self, n: u32, command: &[&str]) -> Desired {
+        agent(self.uid(n), n, command)
+    }
+
     fn home(&self) -> PathBuf {
         self.directory.path().join("host home's \"$(id)\"")
     }
@@ -225,14 +234,10 @@ fn ready(observed: &Observed) -> (Truth, &str) {
     (verdict.status, &verdict.reason)
 }
 
-fn uid(n: u32) -> String {
-    format!("{n:08x}-0000-4000-8000-{n:012x}")
-}
-
-fn agent(n: u32, command: &[&str]) -> Desired {
+fn agent(uid: String, n: u32, command: &[&str]) -> Desired {
     let adapter = adapter::find("command").unwrap().clone();
     Desired {
-        uid: uid(n),
+        uid,
         namespace: "default".into(),
         name: format!("agent-{n}"),
         version: String::new(),
@@ -303,10 +308,12 @@ async fn every_agent_gets_a_worktree_on_its_own_branch_and_runs_there() {
     let world = World::new().await;
     let repo = repository(world.directory.path());
     for n in 1..=3 {
-        world.want(in_repo(agent(n, &["sh", "-c", "pwd; git branch --show-current; exec sleep 1000"]), &repo)).await;
+        world
+            .want(in_repo(world.agent(n, &["sh", "-c", "pwd; git branch --show-current; exec sleep 1000"]), &repo))
+            .await;
     }
     for n in 1..=3 {
-        let observed = world.until_ready(&uid(n), "Running").await;
+        let observed = world.until_ready(&world.uid(n), "Running").await;
         let worktree = observed.worktree.unwrap();
         assert_eq!(worktree.branch.as_deref(), Some(format!("agent/agent-{n}").as_str()));
         assert_eq!(worktree.dirty, Some(false));
@@ -314,9 +321,9 @@ async fn every_agent_gets_a_worktree_on_its_own_branch_and_runs_there() {
         assert_eq!((worktree.ahead, worktree.behind, worktree.pushed), (Some(0), Some(0), Some(true)));
         let repo = observed.repo.unwrap();
         assert_eq!(repo.default_branch.as_deref(), Some("trunk"));
-        world.until(&uid(n), "working", |o| o.activity == Activity::Working).await;
-        let log = world.log(&uid(n));
-        assert!(log.contains(&format!("/worktrees/{}", uid(n))), "{log}");
+        world.until(&world.uid(n), "working", |o| o.activity == Activity::Working).await;
+        let log = world.log(&world.uid(n));
+        assert!(log.contains(&format!("/worktrees/{}", world.uid(n))), "{log}");
         assert!(log.contains(&format!("agent/agent-{n}")), "{log}");
     }
     assert_eq!(git(&repo, &["branch", "--list"]), "* trunk", "the user's own repository is left as it is");
@@ -327,24 +334,24 @@ async fn every_agent_gets_a_worktree_on_its_own_branch_and_runs_there() {
 async fn a_new_host_adopts_what_runs_and_loses_nothing_of_it() {
     let mut world = World::new().await;
     let counts = "i=0; while :; do i=$((i+1)); echo line $i; sleep 0.02; done";
-    world.want(agent(1, &["sh", "-c", counts])).await;
-    world.want(agent(2, &["sh", "-c", "exit 3"])).await;
-    world.want(agent(3, &["true"])).await;
-    let before = world.until_ready(&uid(1), "Running").await;
-    world.until(&uid(2), "failed", |o| o.activity == Activity::Failed).await;
-    world.until_ready(&uid(3), "Finished").await;
+    world.want(world.agent(1, &["sh", "-c", counts])).await;
+    world.want(world.agent(2, &["sh", "-c", "exit 3"])).await;
+    world.want(world.agent(3, &["true"])).await;
+    let before = world.until_ready(&world.uid(1), "Running").await;
+    world.until(&world.uid(2), "failed", |o| o.activity == Activity::Failed).await;
+    world.until_ready(&world.uid(3), "Finished").await;
     world.crash().await;
-    let head = world.log(&uid(1)).len();
-    poll(|| world.log(&uid(1)).len() > head, "the agent goes on without a host").await;
+    let head = world.log(&world.uid(1)).len();
+    poll(|| world.log(&world.uid(1)).len() > head, "the agent goes on without a host").await;
     world.start().await;
-    let after = world.until_ready(&uid(1), "Running").await;
+    let after = world.until_ready(&world.uid(1), "Running").await;
     assert_eq!(after.session, before.session, "the same process in the same session");
     assert_eq!(after.restarts, 0);
-    let failed = world.until(&uid(2), "failed", |o| o.activity == Activity::Failed).await;
+    let failed = world.until(&world.uid(2), "failed", |o| o.activity == Activity::Failed).await;
     assert_eq!(failed.exit.unwrap().code, Some(3));
-    let finished = world.until_ready(&uid(3), "Finished").await;
+    let finished = world.until_ready(&world.uid(3), "Finished").await;
     assert_eq!(finished.session.unwrap().epoch, 1, "a finished agent is not started again");
-    let log = world.log(&uid(1));
+    let log = world.log(&world.uid(1));
     for (n, line) in log.lines().enumerate().take(log.lines().count() - 1) {
         assert_eq!(line.trim_end(), format!("line {}", n + 1));
     }
@@ -354,27 +361,27 @@ async fn a_new_host_adopts_what_runs_and_loses_nothing_of_it() {
 async fn a_stop_is_polite_first_and_ends_everything_at_last() {
     let world = World::new().await;
     let polite = world
-        .want(agent(1, &["sh", "-c", "trap 'echo bye; exit 7' TERM; echo up; while :; do sleep 0.05; done"]))
+        .want(world.agent(1, &["sh", "-c", "trap 'echo bye; exit 7' TERM; echo up; while :; do sleep 0.05; done"]))
         .await;
-    let mut deaf = agent(2, &["sh", "-c", "trap '' TERM HUP INT; echo up; while :; do sleep 0.05; done"]);
+    let mut deaf = world.agent(2, &["sh", "-c", "trap '' TERM HUP INT; echo up; while :; do sleep 0.05; done"]);
     deaf.adapter.stop[0].wait_ms = 300;
     let deaf = world.want(deaf).await;
     for n in 1..=2 {
-        world.until(&uid(n), "working", |o| o.activity == Activity::Working).await;
+        world.until(&world.uid(n), "working", |o| o.activity == Activity::Working).await;
     }
-    let pid = world.until_ready(&uid(2), "Running").await.session.unwrap().pid.unwrap();
+    let pid = world.until_ready(&world.uid(2), "Running").await.session.unwrap().pid.unwrap();
     for desired in [&polite, &deaf] {
         world.want(Desired { run: Run::Stopped, generation: 2, ..desired.clone() }).await;
     }
-    let first = world.until_ready(&uid(1), "Stopped").await;
+    let first = world.until_ready(&world.uid(1), "Stopped").await;
     assert_eq!(first.activity, Activity::Stopped);
     assert_eq!(first.exit.unwrap().reason, "Stopped");
-    assert!(world.log(&uid(1)).contains("bye"));
-    world.until_ready(&uid(2), "Stopped").await;
+    assert!(world.log(&world.uid(1)).contains("bye"));
+    world.until_ready(&world.uid(2), "Stopped").await;
     assert!(!Path::new(&format!("/proc/{pid}")).exists());
     // Wanted again, it runs again, as a new epoch.
     world.want(Desired { generation: 3, ..polite }).await;
-    let again = world.until_ready(&uid(1), "Running").await;
+    let again = world.until_ready(&world.uid(1), "Running").await;
     assert_eq!(again.session.unwrap().epoch, 2);
     assert_eq!(again.restarts, 0);
 }
@@ -382,16 +389,16 @@ async fn a_stop_is_polite_first_and_ends_everything_at_last() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crashing_agent_is_started_again_by_its_policy() {
     let world = World::new().await;
-    let mut desired = agent(1, &["sh", "-c", "exit 1"]);
+    let mut desired = world.agent(1, &["sh", "-c", "exit 1"]);
     desired.effective.restart = Restart { policy: regatta::api::agent::RestartPolicy::OnFailure, limit: Some(0) };
     world.want(desired).await;
-    let observed = world.until(&uid(1), "failed", |o| ready(o).1 == "Failed").await;
+    let observed = world.until(&world.uid(1), "failed", |o| ready(o).1 == "Failed").await;
     assert!(observed.message.contains("its limit"), "{}", observed.message);
-    let mut desired = agent(2, &["sh", "-c", "exit 1"]);
+    let mut desired = world.agent(2, &["sh", "-c", "exit 1"]);
     desired.effective.restart = Restart { policy: regatta::api::agent::RestartPolicy::OnFailure, limit: Some(1) };
     world.want(desired).await;
-    world.until(&uid(2), "waiting", |o| ready(o).1 == "CrashLoop").await;
-    let observed = world.until(&uid(2), "given up", |o| ready(o).1 == "Failed" && o.restarts == 1).await;
+    world.until(&world.uid(2), "waiting", |o| ready(o).1 == "CrashLoop").await;
+    let observed = world.until(&world.uid(2), "given up", |o| ready(o).1 == "Failed" && o.restarts == 1).await;
     assert_eq!(observed.exit.unwrap().epoch, 2);
 }
 
@@ -399,49 +406,49 @@ async fn a_crashing_agent_is_started_again_by_its_policy() {
 async fn deletion_removes_what_is_clean_and_names_what_is_not() {
     let world = World::new().await;
     let repo = repository(world.directory.path());
-    let clean = world.want(in_repo(agent(1, &["sleep", "1000"]), &repo)).await;
-    let dirty = world.want(in_repo(agent(2, &["sleep", "1000"]), &repo)).await;
-    let ahead = world.want(in_repo(agent(3, &["sleep", "1000"]), &repo)).await;
+    let clean = world.want(in_repo(world.agent(1, &["sleep", "1000"]), &repo)).await;
+    let dirty = world.want(in_repo(world.agent(2, &["sleep", "1000"]), &repo)).await;
+    let ahead = world.want(in_repo(world.agent(3, &["sleep", "1000"]), &repo)).await;
     for n in 1..=3 {
-        world.until_ready(&uid(n), "Running").await;
+        world.until_ready(&world.uid(n), "Running").await;
     }
-    std::fs::create_dir(world.worktree(&uid(1)).join("ignored")).unwrap();
-    std::fs::write(world.worktree(&uid(1)).join("ignored/x"), "no work").unwrap();
-    std::fs::write(world.worktree(&uid(2)).join("-new file"), "work").unwrap();
-    std::fs::write(world.worktree(&uid(3)).join("README"), "changed\n").unwrap();
-    git(&world.worktree(&uid(3)), &["commit", "--quiet", "-am", "Mine alone"]);
+    std::fs::create_dir(world.worktree(&world.uid(1)).join("ignored")).unwrap();
+    std::fs::write(world.worktree(&world.uid(1)).join("ignored/x"), "no work").unwrap();
+    std::fs::write(world.worktree(&world.uid(2)).join("-new file"), "work").unwrap();
+    std::fs::write(world.worktree(&world.uid(3)).join("README"), "changed\n").unwrap();
+    git(&world.worktree(&world.uid(3)), &["commit", "--quiet", "-am", "Mine alone"]);
     for desired in [&clean, &dirty, &ahead] {
         world.want(ending(desired, WorktreeFate::DeleteWhenClean)).await;
     }
-    world.until_removed(&uid(1)).await;
-    assert!(!world.worktree(&uid(1)).exists());
-    assert!(!world.home().join("agents").join(uid(1)).exists());
+    world.until_removed(&world.uid(1)).await;
+    assert!(!world.worktree(&world.uid(1)).exists());
+    assert!(!world.home().join("agents").join(world.uid(1)).exists());
     for (n, names) in [(2, "-new file"), (3, "Mine alone")] {
-        let observed = world.until(&uid(n), "dirty", |o| ready(o).1 == "DirtyWorktree").await;
+        let observed = world.until(&world.uid(n), "dirty", |o| ready(o).1 == "DirtyWorktree").await;
         let verdict = observed.verdicts.iter().find(|v| v.kind == "DirtyWorktree").unwrap();
         for says in [names, "commit and push", "Discard", "Keep"] {
             assert!(verdict.message.contains(says), "{:?} does not say {says:?}", verdict.message);
         }
-        assert!(world.worktree(&uid(n)).exists());
+        assert!(world.worktree(&world.uid(n)).exists());
     }
     // The user takes the commit over: nothing is unpushed any more.
     git(&repo, &["fetch", "--quiet", &clone_of(&world).display().to_string(), "agent/agent-3:taken"]);
     world.want(Desired { generation: 2, ..ending(&ahead, WorktreeFate::DeleteWhenClean) }).await;
-    world.until_removed(&uid(3)).await;
+    world.until_removed(&world.uid(3)).await;
     // The other one is kept, and the next agent on its branch takes it over.
     world.want(ending(&dirty, WorktreeFate::Keep)).await;
-    world.until_removed(&uid(2)).await;
+    world.until_removed(&world.uid(2)).await;
     let kept = world.running.as_ref().unwrap().host.kept_worktrees().unwrap();
     assert_eq!(kept.len(), 1);
-    assert_eq!(kept[0].path, world.worktree(&uid(2)));
-    world.forget(&uid(2)).await;
-    let mut heir = in_repo(agent(4, &["sleep", "1000"]), &repo);
+    assert_eq!(kept[0].path, world.worktree(&world.uid(2)));
+    world.forget(&world.uid(2)).await;
+    let mut heir = in_repo(world.agent(4, &["sleep", "1000"]), &repo);
     if let Workspace::Worktree { branch, .. } = &mut heir.workspace {
         *branch = "agent/agent-2".into();
     }
     world.want(heir).await;
-    world.until_ready(&uid(4), "Running").await;
-    assert_eq!(std::fs::read_to_string(world.worktree(&uid(4)).join("-new file")).unwrap(), "work");
+    world.until_ready(&world.uid(4), "Running").await;
+    assert_eq!(std::fs::read_to_string(world.worktree(&world.uid(4)).join("-new file")).unwrap(), "work");
     assert!(world.running.as_ref().unwrap().host.kept_worktrees().unwrap().is_empty());
 }
 
@@ -449,9 +456,9 @@ async fn deletion_removes_what_is_clean_and_names_what_is_not() {
 async fn discarded_work_is_all_in_the_rescue_ref() {
     let world = World::new().await;
     let repo = repository(world.directory.path());
-    let desired = world.want(in_repo(agent(1, &["sleep", "1000"]), &repo)).await;
-    world.until_ready(&uid(1), "Running").await;
-    let worktree = world.worktree(&uid(1));
+    let desired = world.want(in_repo(world.agent(1, &["sleep", "1000"]), &repo)).await;
+    world.until_ready(&world.uid(1), "Running").await;
+    let worktree = world.worktree(&world.uid(1));
     std::fs::write(worktree.join("committed"), "c").unwrap();
     git(&worktree, &["add", "committed"]);
     git(&worktree, &["commit", "--quiet", "-m", "Mine"]);
@@ -467,7 +474,7 @@ async fn discarded_work_is_all_in_the_rescue_ref() {
     git(&worktree.join("inner"), &["init", "--quiet", "."]);
     std::fs::write(worktree.join("inner/deep"), "deep").unwrap();
     world.want(ending(&desired, WorktreeFate::Discard)).await;
-    world.until_removed(&uid(1)).await;
+    world.until_removed(&world.uid(1)).await;
     assert!(!worktree.exists());
     let clone = clone_of(&world);
     let reference = "refs/regatta/rescue/agent-1-00000001";
@@ -494,14 +501,14 @@ async fn what_people_write_stays_data_all_the_way_to_the_command() {
     let odd = ["it's \"quoted\"", "line\nbreak", "$(id) `id` ${HOME}", "-x", "--", "; exit #", "", "\\", "ä€"];
     let mut command = vec!["sh", "-c", "for a in \"$@\" \"$ODD\" \"$SECRET\"; do printf '[%s]' \"$a\"; done", "sh"];
     command.extend(odd);
-    let mut desired = agent(1, &command);
+    let mut desired = world.agent(1, &command);
     desired.env = vec![("ODD".into(), "a'b\n$(id)\t-z".into())];
     desired.secret_env = vec![("SECRET".into(), "s3cret=\nwith 'lines'".into())];
     world.want(desired).await;
-    world.until_ready(&uid(1), "Finished").await;
+    world.until_ready(&world.uid(1), "Finished").await;
     let expected: String =
         odd.iter().copied().chain(["a'b\n$(id)\t-z", "s3cret=\nwith 'lines'"]).map(|a| format!("[{a}]")).collect();
-    assert_eq!(world.log(&uid(1)).replace("\r\n", "\n"), expected);
+    assert_eq!(world.log(&world.uid(1)).replace("\r\n", "\n"), expected);
     // The secret is nowhere on disk but in what the agent itself printed.
     let output = Command::new("grep").args(["-rl", "s3cret"]).arg(world.home()).output().unwrap();
     let files = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -511,25 +518,25 @@ async fn what_people_write_stays_data_all_the_way_to_the_command() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_done_says_why_and_goes_on_when_it_is_mended() {
     let world = World::new().await;
-    world.want(agent(1, &["/no/such/program"])).await;
-    let observed = world.until(&uid(1), "failed", |o| ready(o).1 == "CannotStart").await;
+    world.want(world.agent(1, &["/no/such/program"])).await;
+    let observed = world.until(&world.uid(1), "failed", |o| ready(o).1 == "CannotStart").await;
     assert_eq!(observed.activity, Activity::Failed);
-    world.want(agent(2, &[])).await;
-    let observed = world.until(&uid(2), "refused", |o| ready(o).1 == "InvalidSpec").await;
+    world.want(world.agent(2, &[])).await;
+    let observed = world.until(&world.uid(2), "refused", |o| ready(o).1 == "InvalidSpec").await;
     assert!(observed.message.contains("spec.command"), "{}", observed.message);
     let repo = world.directory.path().join("repo");
-    world.want(in_repo(agent(3, &["sleep", "1000"]), &repo)).await;
-    let observed = world.until(&uid(3), "refused", |o| ready(o).1 == "RepoUnavailable").await;
+    world.want(in_repo(world.agent(3, &["sleep", "1000"]), &repo)).await;
+    let observed = world.until(&world.uid(3), "refused", |o| ready(o).1 == "RepoUnavailable").await;
     assert!(observed.message.contains("no such directory"), "{}", observed.message);
     repository(world.directory.path());
-    world.until_ready(&uid(3), "Running").await;
+    world.until_ready(&world.uid(3), "Running").await;
     // A branch has one worktree; the second agent on it is told where.
-    let mut second = in_repo(agent(4, &["sleep", "1000"]), &repo);
+    let mut second = in_repo(world.agent(4, &["sleep", "1000"]), &repo);
     if let Workspace::Worktree { branch, .. } = &mut second.workspace {
         *branch = "agent/agent-3".into();
     }
     world.want(second).await;
-    let observed = world.until(&uid(4), "refused", |o| ready(o).1 == "BranchConflict").await;
+    let observed = world.until(&world.uid(4), "refused", |o| ready(o).1 == "BranchConflict").await;
     assert!(observed.message.contains("is checked out at"), "{}", observed.message);
 }
 
@@ -537,39 +544,39 @@ async fn what_cannot_be_done_says_why_and_goes_on_when_it_is_mended() {
 async fn an_empty_repository_gets_a_worktree_without_a_commit() {
     let world = World::new().await;
     let path = world.directory.path().join("empty");
-    let mut desired = in_repo(agent(1, &["sleep", "1000"]), &path);
+    let mut desired = in_repo(world.agent(1, &["sleep", "1000"]), &path);
     if let Workspace::Worktree { repo, .. } = &mut desired.workspace {
         repo.spec.initialize = Some(true);
     }
     let desired = world.want(desired).await;
-    world.until_ready(&uid(1), "Running").await;
-    let worktree = world.worktree(&uid(1));
+    world.until_ready(&world.uid(1), "Running").await;
+    let worktree = world.worktree(&world.uid(1));
     assert_eq!(git(&worktree, &["symbolic-ref", "HEAD"]), "refs/heads/agent/agent-1");
     std::fs::write(worktree.join("first"), "1").unwrap();
     git(&worktree, &["add", "."]);
     git(&worktree, &["commit", "--quiet", "-m", "first"]);
     world.want(ending(&desired, WorktreeFate::DeleteWhenClean)).await;
-    world.until(&uid(1), "dirty", |o| ready(o).1 == "DirtyWorktree").await;
-    git(&worktree, &["push", "--quiet", "origin", "HEAD:main"]);
+    world.until(&world.uid(1), "dirty", |o| ready(o).1 == "DirtyWorktree").await;
+    git(&worktree, &["push", "--quiet", "origin", "HEAD:taken"]);
     world.want(Desired { generation: 2, ..ending(&desired, WorktreeFate::DeleteWhenClean) }).await;
-    world.until_removed(&uid(1)).await;
+    world.until_removed(&world.uid(1)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_shells_prompt_is_typed_once_even_if_the_host_is_restarted() {
     let mut world = World::new().await;
-    let mut desired = agent(1, &[]);
+    let mut desired = world.agent(1, &[]);
     desired.adapter = adapter::find("shell").unwrap().clone();
     desired.effective.adapter = "shell".into();
     desired.args = vec!["--norc".into()];
     desired.prompt = Some("echo typed-$((20+22))".into());
     world.want(desired).await;
-    poll(|| world.log(&uid(1)).contains("typed-42"), "the prompt ran").await;
+    poll(|| world.log(&world.uid(1)).contains("typed-42"), "the prompt ran").await;
     world.crash().await;
     world.start().await;
-    world.until_ready(&uid(1), "Running").await;
+    world.until_ready(&world.uid(1), "Running").await;
     tokio::time::sleep(Duration::from_millis(400)).await;
-    assert_eq!(world.log(&uid(1)).matches("typed-42").count(), 1);
+    assert_eq!(world.log(&world.uid(1)).matches("typed-42").count(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -577,32 +584,32 @@ async fn a_dying_tmux_server_is_told_as_such_and_takes_no_other_home_with_it() {
     let world = World::new().await;
     let other = World::new().await;
     assert_ne!(world.identity(), other.identity());
-    world.want(agent(1, &["sleep", "1000"])).await;
-    other.want(agent(1, &["sleep", "1000"])).await;
-    world.until_ready(&uid(1), "Running").await;
-    other.until_ready(&uid(1), "Running").await;
+    world.want(world.agent(1, &["sleep", "1000"])).await;
+    other.want(other.agent(1, &["sleep", "1000"])).await;
+    world.until_ready(&world.uid(1), "Running").await;
+    other.until_ready(&other.uid(1), "Running").await;
     let [socket] = &world.sockets()[..] else { panic!("one server: {:?}", world.sockets()) };
     let output = Command::new("tmux").args(["-L", socket, "kill-server"]).output().unwrap();
     assert!(output.status.success());
-    let observed = world.until(&uid(1), "lost", |o| ready(o).1 == "TerminalLost").await;
+    let observed = world.until(&world.uid(1), "lost", |o| ready(o).1 == "TerminalLost").await;
     assert_eq!(observed.exit.unwrap().reason, "TerminalLost");
-    assert_eq!(ready(&other.plane.observed(&uid(1)).unwrap()), (Truth::True, "Running"));
+    assert_eq!(ready(&other.plane.observed(&other.uid(1)).unwrap()), (Truth::True, "Running"));
     // And a new agent gets a new server.
-    world.want(agent(2, &["sleep", "1000"])).await;
-    world.until_ready(&uid(2), "Running").await;
+    world.want(world.agent(2, &["sleep", "1000"])).await;
+    world.until_ready(&world.uid(2), "Running").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_last_agent_takes_its_tmux_server_with_it() {
     let world = World::new().await;
-    let desired = world.want(agent(1, &["sleep", "1000"])).await;
-    world.until_ready(&uid(1), "Running").await;
+    let desired = world.want(world.agent(1, &["sleep", "1000"])).await;
+    world.until_ready(&world.uid(1), "Running").await;
     world.want(ending(&desired, WorktreeFate::DeleteWhenClean)).await;
-    world.until_removed(&uid(1)).await;
+    world.until_removed(&world.uid(1)).await;
     let directory = regatta::host::tmux::socket_directory();
     let answers = || world.sockets().iter().any(|s| std::os::unix::net::UnixStream::connect(directory.join(s)).is_ok());
     poll(|| !answers(), "no server is left").await;
-    world.forget(&uid(1)).await;
+    world.forget(&world.uid(1)).await;
 }
 
 /// How long 100 agents take from the first record to the last Ready, and what an idle one costs.
@@ -615,11 +622,11 @@ async fn measure_a_hundred_agents() {
     let with_repo = std::env::var("REPO").is_ok();
     let begin = Instant::now();
     for n in 1..=count {
-        let desired = agent(n, &["sleep", "1000"]);
+        let desired = world.agent(n, &["sleep", "1000"]);
         world.want(if with_repo { in_repo(desired, &repo) } else { desired }).await;
     }
     for n in 1..=count {
-        world.until_ready(&uid(n), "Running").await;
+        world.until_ready(&world.uid(n), "Running").await;
     }
     println!("{count} agents ready in {:?}", begin.elapsed());
     println!("{} records were sent", world.plane.inner.lock().unwrap().history.len());
