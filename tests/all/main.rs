@@ -7,3 +7,4 @@ mod harness;
 mod house;
 mod kubectl;
 mod spine;
+mod host;
