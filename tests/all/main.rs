@@ -4,7 +4,7 @@ mod apiserver;
 mod gateway;
 mod generated;
 mod harness;
+mod host;
 mod house;
 mod kubectl;
 mod spine;
-mod host;
