@@ -1,10 +1,6 @@
-<<<<<<< HEAD
 //! The one integration-test binary: every further one would link the whole product again.
 
+mod apiserver;
+mod controllers;
 mod gateway;
 mod generated;
-=======
-//! The one integration-test binary.
-
-mod apiserver;
->>>>>>> store
