@@ -2,5 +2,7 @@
 
 mod apiserver;
 mod controllers;
+#![recursion_limit = "256"]
+
 mod gateway;
 mod generated;

@@ -8,4 +8,5 @@ mod measure;
 mod security;
 mod streams;
 mod watch;
+mod whole;
 mod world;

@@ -53,6 +53,11 @@ impl World {
     /// A gateway on a home that may have been used before.
     pub async fn at(home: TempDir, api: Api) -> World {
         let router = api.router();
+        World::before(home, api, router).await
+    }
+
+    /// A gateway before any API.
+    pub async fn before(home: TempDir, api: Api, router: Router) -> World {
         let client = kube::Client::new(router.clone().layer(axum::Extension(User::system("gateway"))), "default");
         let options = GatewayOptions {
             api: client,
