@@ -6,3 +6,4 @@ mod controllers;
 
 mod gateway;
 mod generated;
+mod host;
