@@ -9,10 +9,10 @@ mod placement;
 pub mod queue;
 mod repo;
 mod rounds;
-//pub mod source;
+pub mod source;
 pub mod watched;
 pub mod write;
-//pub mod yaml;
+pub mod yaml;
 
 use std::path::PathBuf;
 
@@ -31,8 +31,8 @@ pub struct ControllerOptions {
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    //#[error(transparent)]
-    //Source(#[from] source::Error),
+    #[error(transparent)]
+    Source(#[from] source::Error),
     #[error("a controller ended by a defect: {0}")]
     Ended(#[from] tokio::task::JoinError),
 }
@@ -63,15 +63,15 @@ impl Stores {
 
 /// Runs all of them until `shutdown`.
 pub async fn run(client: Client, options: ControllerOptions) -> Result<(), Error> {
-    let ControllerOptions { home: _, shutdown } = options;
-    //source::ensure_default(&client, &home).await?;
+    let ControllerOptions { home, shutdown } = options;
+    source::ensure_default(&client, &home).await?;
     let mut tasks = JoinSet::new();
     let stores = Stores::start(&client, &mut tasks);
     tasks.spawn(placement::Controller::new(client.clone(), stores.clone()).run());
     tasks.spawn(repo::run(client.clone(), stores.clone()));
     tasks.spawn(class::run(client.clone(), stores.clone()));
     tasks.spawn(host::run(client.clone(), stores));
-    //tasks.spawn(source::run(client));
+    tasks.spawn(source::run(client));
     let ended = tokio::select! {
         () = shutdown.cancelled() => Ok(()),
         // They loop for ever: one that ends has panicked.

@@ -1,4 +1,4 @@
-//! Every decision as a pure function: values in, values out, `now` passed in. No I/O of any kind.
+//! Every decision as a pure function: values in, values out, the time passed in. No I/O of any kind.
 
 pub mod agent;
 pub mod desired;

@@ -1,6 +1,9 @@
 //! The one integration-test binary: every further one would link the whole product again.
 
 mod apiserver;
+mod controllers;
+#![recursion_limit = "256"]
+
 mod gateway;
 mod generated;
 mod harness;
