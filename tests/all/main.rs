@@ -2,8 +2,6 @@
 
 mod apiserver;
 mod controllers;
-#![recursion_limit = "256"]
-
 mod gateway;
 mod generated;
 mod harness;
