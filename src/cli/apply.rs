@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     fn what_others_refer_to_goes_first() {
-        let text = "{apiVersion: v, kind: Agent, metadata: {name: a}}\n---\n{apiVersion: v, kind: Repo, metadata: {name: r}}\n---\n{apiVersion: v, kind: Namespace, metadata: {name: n}}";
+        let text = "{apiVersion: v, kind: Agent, metadata: {name: a}}\n---\n{apiVersion: v, kind: Repo, metadata: {name: r}}\n---\n{apiVersion: v, kind: Namespace, metadata: {name: ns}}";
         let mut manifests = manifest::parse("f", text).unwrap();
         manifests.sort_by_key(rank);
         let kinds: Vec<_> = manifests.iter().map(|m| m.text("/kind").unwrap()).collect();

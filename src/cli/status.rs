@@ -204,13 +204,13 @@ mod tests {
         .unwrap();
         let page = page(&agent, "2026-01-01T00:02:00Z".parse().unwrap());
         for line in [
-            "agent      fix-auth (#3)",
-            "activity   Stopped for 60s (from exit)",
-            "ready      True (Stopped) [60s]",
-            "branch     agent/fix-auth (2 ahead, not pushed)",
-            "exit       ended by SIGTERM (60s ago)",
-            "prompt     be [31m good",
-            "way out    `regatta start fix-auth` goes on",
+            "agent     fix-auth (#3)",
+            "activity  Stopped for 60s (from exit)",
+            "ready     True (Stopped) [60s]",
+            "branch    agent/fix-auth (2 ahead, not pushed)",
+            "exit      ended by SIGTERM (60s ago)",
+            "prompt    be [31m good",
+            "way out   `regatta start fix-auth` goes on",
         ] {
             assert!(page.lines().any(|l| l.trim_end() == line), "{line:?} in\n{page}");
         }
