@@ -1,4 +1,7 @@
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { brotliCompressSync, constants, gzipSync } from 'node:zlib';
 import { svelte } from '@sveltejs/vite-plugin-svelte';
 import { defineConfig, type Plugin } from 'vite';
 
@@ -33,11 +36,32 @@ function strictXterm(): Plugin {
   };
 }
 
+/** Puts the compressed forms beside each file, as the server has no time to make them at each request. */
+function compressed(): Plugin {
+  let dist = '';
+  return {
+    name: 'compressed',
+    apply: 'build',
+    configResolved: (config) => {
+      dist = join(config.root, config.build.outDir);
+    },
+    closeBundle() {
+      for (const name of readdirSync(dist, { recursive: true, encoding: 'utf8' })) {
+        if (!/\.(js|css|html|svg)$/.test(name)) continue;
+        const content = readFileSync(join(dist, name));
+        writeFileSync(join(dist, `${name}.gz`), gzipSync(content, { level: 9 }));
+        writeFileSync(join(dist, `${name}.br`), brotliCompressSync(content, { params: { [constants.BROTLI_PARAM_QUALITY]: 11, [constants.BROTLI_PARAM_SIZE_HINT]: content.length } }));
+      }
+    },
+  };
+}
+
 export default defineConfig({
-  plugins: [strictXterm(), svelte()],
+  plugins: [strictXterm(), svelte(), compressed()],
   optimizeDeps: { exclude: ['@xterm/xterm'] },
   build: {
     target: 'es2022',
+    manifest: true, // scripts/size.mjs reads it
     assetsInlineLimit: 0, // a data: URL would need an exception in the content security policy
     modulePreload: { polyfill: false },
     sourcemap: false,

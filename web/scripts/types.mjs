@@ -8,7 +8,7 @@ const target = new URL('../src/lib/types.gen.ts', import.meta.url);
 
 /** What TypeScript needs of a structural schema: bounds and CEL say nothing to it. Closed objects, as the server prunes. */
 function typed(schema) {
-  const { type, description, properties, required, items, additionalProperties, enum: words, oneOf, anyOf, ...rest } = schema;
+  const { type, description, properties, required, items, additionalProperties, enum: words, ...rest } = schema;
   if (rest['x-kubernetes-int-or-string']) return { description, oneOf: [{ type: 'integer' }, { type: 'string' }] };
   const out = {};
   if (description !== undefined) out.description = description;

@@ -35,7 +35,7 @@ export function stateOf(agent: Agent): State {
     case 'Idle':
       return 'idle';
     case 'Stopped':
-      return agent.spec.run === 'Hibernated' ? 'hibernated' : 'stopped';
+      return 'stopped';
     case 'Unknown':
       return 'unknown';
     case undefined:
@@ -134,17 +134,10 @@ export function evidenceOf(agent: Agent): string {
   if (source === undefined || source === '') return '';
   const known: Record<string, string> = {
     output: 'seen from its output',
-    quiet: 'seen from its silence',
     process: 'seen from its process',
-    foreground: 'seen from its foreground process',
     exit: 'said by its exit',
-    shim: 'said by its shim',
-    spec: 'asked for in its spec',
-    launch: 'said by its launch',
+    terminal: 'said by its terminal',
     host: 'said by its host',
-    hook: 'said by its hook',
-    title: 'read from its title',
-    osc: 'said by its terminal',
   };
   return known[source.toLowerCase()] ?? `said by ${source}`;
 }

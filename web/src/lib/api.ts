@@ -8,7 +8,8 @@ const PATIENCE = 20_000; // a mutation that takes longer is reported as unanswer
 
 export interface Session {
   user: string;
-  csrf: string;
+  /** Absent where something else than a cookie says who this is. */
+  csrf: string | null;
 }
 
 /** What the server refused, or why it could not be asked. */
@@ -90,7 +91,7 @@ async function mutate(method: string, path: string, body?: unknown, type?: strin
 export async function session(): Promise<Session | undefined> {
   try {
     const found = (await send('GET', '/auth/session')) as Session;
-    csrf = found.csrf;
+    csrf = found.csrf ?? '';
     return found;
   } catch (error) {
     if (error instanceof ApiError && error.code === 401) return undefined;
@@ -100,7 +101,7 @@ export async function session(): Promise<Session | undefined> {
 
 export async function login(code: string): Promise<Session> {
   const found = (await send('POST', '/auth/code', { code })) as Session;
-  csrf = found.csrf;
+  csrf = found.csrf ?? '';
   return found;
 }
 

@@ -122,6 +122,7 @@ function quote(word: string): string {
 /** The same as a command. What `regatta run` has no flag for is left to `regatta apply`. */
 export function toCommand(draft: Draft, name: string): string {
   const { spec, metadata } = toObject(draft, name);
+  if (spec.host?.selector !== undefined) return `regatta apply -f ${metadata.name}.yaml`;
   const parts = ['regatta', 'run', spec.adapter ?? 'shell'];
   if (spec.prompt?.text !== undefined) parts.push(quote(spec.prompt.text));
   parts.push('--name', metadata.name);
@@ -131,8 +132,8 @@ export function toCommand(draft: Draft, name: string): string {
   if (spec.baseRef !== undefined) parts.push('--base', quote(spec.baseRef));
   if (spec.branch !== undefined) parts.push('--branch', quote(spec.branch));
   if (spec.directory !== undefined) parts.push('--directory', quote(spec.directory));
+  if (spec.repoRef === undefined && spec.directory === undefined) parts.push('--scratch');
   if (spec.host?.name !== undefined) parts.push('--host', quote(spec.host.name));
-  for (const [label, value] of Object.entries(spec.host?.selector?.matchLabels ?? {})) parts.push('--host', quote(`${label}=${value}`));
   for (const e of spec.env ?? []) parts.push('--env', quote(`${e.name}=${e.value ?? ''}`));
   if (spec.command !== undefined) parts.push('--', ...spec.command.map(quote));
   return parts.join(' ');

@@ -1,4 +1,19 @@
-// The objects the app reads, in the shape of the API's schemas, and the Kubernetes envelopes around them.
+// The objects the app reads: specs and statuses are generated from the CRDs, the Kubernetes envelopes around them are here.
+
+import type {
+  AgentClassSpec,
+  AgentClassStatus,
+  AgentSpec,
+  AgentStatus,
+  HostSpec,
+  HostStatus,
+  RepoSpec,
+  RepoStatus,
+  SourceSpec,
+  SourceStatus,
+} from './types.gen.ts';
+
+export type { AgentSpec, AgentStatus };
 
 export type Time = string;
 
@@ -17,14 +32,16 @@ export interface ObjectMeta {
 }
 
 export interface KubeObject {
-  apiVersion: string;
-  kind: string;
+  /** Items of a list may come without these two. */
+  apiVersion?: string;
+  kind?: string;
   metadata: ObjectMeta;
 }
 
 export interface Condition {
   type: string;
-  status: 'True' | 'False' | 'Unknown';
+  /** True, False or Unknown. */
+  status: string;
   reason: string;
   message: string;
   lastTransitionTime: Time;
@@ -47,120 +64,41 @@ export interface Status {
   details?: { name?: string; kind?: string; causes?: StatusCause[]; retryAfterSeconds?: number };
 }
 
-export type Activity =
-  | 'Starting'
-  | 'Working'
-  | 'NeedsInput'
-  | 'Idle'
-  | 'RateLimited'
-  | 'Finished'
-  | 'Failed'
-  | 'Stopped'
-  | 'Unknown';
-
-export interface LocalRef {
-  name: string;
-}
-
-export interface EnvVar {
-  name: string;
-  value?: string;
-  valueFrom?: { secretKeyRef: { name: string; key: string } };
-}
-
-export interface AgentSpec {
-  classRef?: LocalRef;
-  repoRef?: LocalRef;
-  baseRef?: string;
-  branch?: string;
-  directory?: string;
-  adapter?: string;
-  options?: Record<string, string | number | boolean>;
-  args?: string[];
-  command?: string[];
-  prompt?: { text?: string };
-  env?: EnvVar[];
-  host?: { name?: string; selector?: { matchLabels?: Record<string, string> } };
-  run?: 'Running' | 'Stopped' | 'Hibernated' | 'Archived';
-  restart?: { policy: 'Never' | 'OnFailure' | 'Always'; limit?: number };
-  onDelete?: { worktree?: 'Keep' | 'DeleteWhenClean' | 'Discard'; branch?: 'Keep' | 'DeleteWhenMerged' };
-  terminal?: { cols: number; rows: number };
-  log?: { maxBytes?: number | string };
-}
-
-export interface AgentStatus {
-  observedGeneration?: number;
-  hostName?: string;
-  number?: number;
-  activity?: Activity;
-  activitySince?: Time;
-  activitySource?: string;
-  message?: string;
-  session?: { tmux: string; pid?: number; epoch: number };
-  worktree?: {
-    path: string;
-    branch?: string;
-    baseSHA?: string;
-    headSHA?: string;
-    ahead?: number;
-    behind?: number;
-    dirty?: boolean;
-    changes?: { files: number; added: number; removed: number };
-    pushed?: boolean;
-  };
-  log?: { first: number; head: number };
-  restarts?: number;
-  exit?: { epoch: number; code?: number; signal?: string; reason: string; time: Time };
-  effective?: { adapter: string; restart?: { policy: string; limit?: number }; onDelete?: { worktree?: string; branch?: string } };
-  conditions?: Condition[];
-}
+export type Activity = NonNullable<AgentStatus['activity']>;
 
 export interface Agent extends KubeObject {
-  kind: 'Agent';
+  kind?: 'Agent';
   spec: AgentSpec;
   status?: AgentStatus;
 }
 
 export interface Repo extends KubeObject {
-  kind: 'Repo';
-  spec: { url?: string; path?: string; initialize?: boolean; defaultBranch?: string };
-  status?: {
-    location?: string;
-    defaultBranch?: string;
-    agents?: number;
-    mirrors?: { host: string; headSHA?: string; lastFetchTime?: Time }[];
-    conditions?: Condition[];
-  };
+  kind?: 'Repo';
+  spec: RepoSpec;
+  status?: RepoStatus;
 }
 
 export interface Host extends KubeObject {
-  kind: 'Host';
-  spec: { unschedulable?: boolean; taints?: { key: string; value?: string }[]; maxAgents?: number };
-  status?: {
-    info?: { os: string; arch: string; version: string; tmux: string; git: string; cpus: number; memoryBytes: number; labels?: Record<string, string> };
-    agents?: number;
-    lastSeenTime?: Time;
-    conditions?: Condition[];
-  };
+  kind?: 'Host';
+  spec: HostSpec;
+  status?: HostStatus;
 }
 
 export interface AgentClass extends KubeObject {
-  kind: 'AgentClass';
-  spec: { adapter?: string };
+  kind?: 'AgentClass';
+  spec: AgentClassSpec;
+  status?: AgentClassStatus;
 }
 
 export interface Source extends KubeObject {
-  kind: 'Source';
-  spec: { path: string };
-  status?: {
-    failures?: { file: string; line?: number; column?: number; message: string }[];
-    conditions?: Condition[];
-  };
+  kind?: 'Source';
+  spec: SourceSpec;
+  status?: SourceStatus;
 }
 
 /** A core/v1 Event. */
 export interface KubeEvent extends KubeObject {
-  kind: 'Event';
+  kind?: 'Event';
   type?: 'Normal' | 'Warning';
   reason?: string;
   message?: string;

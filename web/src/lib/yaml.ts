@@ -7,19 +7,21 @@ export function toYaml(object: unknown): string {
   return stringify(object, { lineWidth: 0, aliasDuplicateObjects: false, nullStr: 'null' });
 }
 
-/** The live object without bookkeeping nobody reads. */
-export function forReading(object: KubeObject): KubeObject {
+/** Items of a list may come without it, and then nobody could apply what they read. */
+const TYPE = { apiVersion: 'regatta.dev/v1alpha1', kind: 'Agent' } as const;
+
+/** The live agent without bookkeeping nobody reads. */
+export function forReading(object: Agent): KubeObject {
   const metadata = { ...object.metadata };
   delete metadata.managedFields;
-  return { ...object, metadata };
+  return { ...TYPE, ...object, metadata };
 }
 
 /** What a person may change: no status, and of the metadata only what is theirs. */
 export function forEditing(agent: Agent): KubeObject {
   const { name, namespace, labels, annotations, finalizers } = agent.metadata;
   return {
-    apiVersion: agent.apiVersion,
-    kind: agent.kind,
+    ...TYPE,
     metadata: {
       name,
       ...(namespace === undefined ? {} : { namespace }),
@@ -28,7 +30,7 @@ export function forEditing(agent: Agent): KubeObject {
       ...(finalizers === undefined ? {} : { finalizers }),
     },
     spec: agent.spec,
-  } as KubeObject;
+  } as KubeObject & { spec: unknown };
 }
 
 export interface Problem {
