@@ -4,3 +4,5 @@
 
 mod gateway;
 mod generated;
+mod apiserver;
+mod kubectl;
