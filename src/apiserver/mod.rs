@@ -1,1 +1,4 @@
 //! apiserver
+pub mod apply;
+pub mod openapi;
+pub mod schema;
