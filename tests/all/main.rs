@@ -2,7 +2,7 @@
 
 #![recursion_limit = "256"]
 
+mod apiserver;
 mod gateway;
 mod generated;
-mod apiserver;
 mod kubectl;
