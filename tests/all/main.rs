@@ -7,10 +7,5 @@ mod generated;
 mod harness;
 mod host;
 mod house;
-#![recursion_limit = "256"]
-
-mod apiserver;
-mod gateway;
-mod generated;
 mod kubectl;
 mod spine;
