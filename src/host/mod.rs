@@ -108,7 +108,7 @@ impl Host {
             config,
             paths,
         });
-        let fleet = Fleet::adopt(&shared).await?;
+        let fleet = Fleet::adopt(&shared).await;
         Ok(Host { shared, fleet: Arc::new(Mutex::new(fleet)) })
     }
 
