@@ -66,7 +66,7 @@ impl LogWriter {
             max_bytes,
             index: None,
             index_len: 0,
-            marked_ms: i64::MIN,
+            marked_ms: 0,
             gap: None,
         };
         log.open_index();
