@@ -20,19 +20,29 @@ pub mod files;
 mod fleet;
 pub mod git;
 pub mod kept;
+pub mod keys;
 mod launch;
+pub mod log;
 pub mod machine;
 mod observe;
 mod record;
 pub mod repo;
 pub mod rescue;
 mod routes;
+pub mod screen;
+mod screen_dump;
 pub mod session;
 pub mod shim_client;
 mod steps;
+pub mod stream;
+pub mod terminal;
+mod terminal_log;
+mod text;
 pub mod tmux;
 mod tmux_control;
 mod uplink;
+pub mod viewers;
+pub mod wake;
 pub mod work;
 pub mod worktree;
 
@@ -108,7 +118,7 @@ impl Host {
             config,
             paths,
         });
-        let fleet = Fleet::adopt(&shared).await?;
+        let fleet = Fleet::adopt(&shared).await;
         Ok(Host { shared, fleet: Arc::new(Mutex::new(fleet)) })
     }
 

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::actor::{Actor, delete_later, shim_lives};
-use super::launch::{self, keystrokes};
 use super::session::Terminal;
+use super::{keys, launch};
 use super::{now_ms, record, rescue, tmux, work, worktree};
 use crate::api::agent::BranchFate;
 use crate::api::link::{Desired, ObservedRepo, Workspace};
@@ -13,6 +13,9 @@ use crate::plan::agent::{Harvest, Place, RepoSeen, Step, Stopping, Trouble};
 
 /// A shim starts in milliseconds; on a machine that swaps it may take a while.
 const START_PATIENCE: Duration = Duration::from_secs(20);
+
+/// A shim that has written its last record is gone soon after.
+const LINGER_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Why a step failed: a word for the condition's reason, and a sentence.
 struct Failure {
@@ -139,9 +142,13 @@ impl Actor {
         let (directory, socket, cwd) = (self.directory(), self.socket(), self.place());
         let failed = |message: String| Failure::new("SessionFailed", message);
         let terminal = self.open_terminal().ok_or_else(|| failed(format!("{} vanished", directory.display())))?;
-        if shim_lives(&directory) {
-            // Also a shim of before that is about to go; the plan comes back.
-            return Err(failed("the shim of an earlier start still holds the agent's lock".into()));
+        // A shim of before lingers until its last words are read; it must not be overtaken.
+        let begin = Instant::now();
+        while shim_lives(&directory) {
+            if begin.elapsed() > LINGER_PATIENCE {
+                return Err(failed("the shim of an earlier start still holds the agent's lock".into()));
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
         let shared = self.shared.clone();
         let _permit = shared.starts.acquire().await.expect("the semaphore is never closed");
@@ -218,14 +225,14 @@ impl Actor {
     }
 
     async fn type_prompt(&mut self, desired: &Desired) -> Result<(), Failure> {
-        // Written down first: a prompt that was typed twice would be run twice.
-        self.seen.memory.prompted = true;
-        self.save();
         let prompt = launch::check(desired).ok().and_then(|launch| launch.typed);
         if let (Some(prompt), Some(terminal)) = (prompt, self.terminal()) {
-            let typed = terminal.input(keystrokes(&prompt).into()).await;
-            typed.map_err(|error| Failure::new("PromptNotTyped", format!("cannot type the prompt: {error}")))?;
+            // The key makes it one prompt, whatever crashes between typing it and writing that down.
+            let typed = terminal.deliver(keys::Mode::Line, prompt.as_bytes(), Some("first prompt")).await;
+            typed.map_err(|error| Failure::new("PromptNotTyped", error))?;
         }
+        self.seen.memory.prompted = true;
+        self.save();
         Ok(())
     }
 
