@@ -1,9 +1,8 @@
 //! The one integration-test binary: every further one would link the whole product again.
+#![recursion_limit = "256"]
 
 mod apiserver;
 mod controllers;
-#![recursion_limit = "256"]
-
 mod gateway;
 mod generated;
 mod host;
