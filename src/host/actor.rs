@@ -13,7 +13,7 @@ use super::record::{self, Record};
 use super::session::{Facts, Terminal};
 use super::{Shared, kept, launch, now_ms, work, worktree};
 use crate::api::agent::{Run, WorktreeFate};
-use crate::api::agent_status::{Activity, LogRange};
+use crate::api::agent_status::{Activity, LogRange, Worktree};
 use crate::api::link::{Desired, Observed, Workspace};
 use crate::plan::agent::{self as plan, End, EndReason, Harvest, Place, Process, Seen, Step};
 
@@ -113,7 +113,10 @@ impl Actor {
             }
             let now = now_ms();
             let step = plan::next(self.desired.as_deref(), &self.seen, now);
-            self.say();
+            // Steps follow each other; what is between them is no news but the first time.
+            if matches!(step, Step::Observe { .. }) || self.last.is_none() {
+                self.say();
+            }
             match step {
                 Step::Observe { until_ms } => self.wait(until_ms).await,
                 step => self.act(step).await,
@@ -408,17 +411,19 @@ impl Actor {
 
     /// Counts what changed in the worktree. It is only to be looked at: a failure is no trouble of the agent's.
     pub async fn look_at_worktree(&mut self) {
-        if self.seen.workspace != Place::Ready || !matches!(self.workspace(), Some(Workspace::Worktree { .. })) {
+        if self.seen.workspace != Place::Ready {
+            return;
+        }
+        let path = self.place();
+        if !matches!(self.workspace(), Some(Workspace::Worktree { .. })) {
+            self.extras.worktree = Some(Worktree { path: path.display().to_string(), ..Worktree::default() });
             return;
         }
         self.looked_head = self.facts.as_ref().map_or(0, |facts| facts.borrow().head);
         let _permit = self.shared.looks.acquire().await.expect("the semaphore is never closed");
-        let (path, origin) = (self.place(), self.record.origin.clone());
-        let found = tokio::task::spawn_blocking(move || work::look(&path, origin.as_ref())).await;
-        match found {
-            Ok(Ok(worktree)) => self.extras.worktree = Some(worktree),
-            Ok(Err(error)) => tracing::debug!(uid = self.uid(), error = error.message(), "no look at the worktree"),
-            Err(error) => tracing::error!(uid = self.uid(), %error, "looking at the worktree failed"),
+        match work::look(&path, self.record.origin.as_ref()).await {
+            Ok(worktree) => self.extras.worktree = Some(worktree),
+            Err(error) => tracing::debug!(uid = self.uid(), %error, "no look at the worktree"),
         }
     }
 }

@@ -11,7 +11,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::actor::Actor;
 use super::record::Record;
 use super::session::Terminal;
-use super::{Error, Shared, files, launch, worktree};
+use super::{Shared, files, launch, worktree};
 use crate::api::link::{Desired, set_digest};
 
 /// Adoptions at once: each is a file or two and a socket.
@@ -43,8 +43,8 @@ pub(super) struct Fleet {
 
 impl Fleet {
     /// Finds every agent on this host and connects to those that run. Nothing is started, nothing is ended.
-    pub async fn adopt(shared: &Arc<Shared>) -> Result<Fleet, Error> {
-        let sessions = shared.tmux.sessions().await?;
+    pub async fn adopt(shared: &Arc<Shared>) -> Fleet {
+        let sessions = shared.tmux.sessions().await;
         let mut known: BTreeSet<String> = sessions.iter().filter_map(|found| found.uid.clone()).collect();
         let mut records = Vec::new();
         for uid in agents(shared) {
@@ -86,7 +86,7 @@ impl Fleet {
         for leftover in [shared.paths.worktrees(), shared.paths.agents()].iter().flat_map(|d| worktree::leftovers(d)) {
             tokio::task::spawn_blocking(move || worktree::delete(&leftover));
         }
-        Ok(fleet)
+        fleet
     }
 
     /// The whole set: agents that are not in it are left alone.

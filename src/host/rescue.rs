@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use super::git::{self, Git};
+use super::work;
 
 #[derive(Debug, Error)]
 pub enum Error {
@@ -25,7 +26,7 @@ pub fn reference(name: &str, uid: &str) -> String {
 /// worktree go, which a commit would only name.
 pub async fn rescue(path: &Path, reference: &str, aside: &Path) -> Result<(), Error> {
     let failed = |source| Error::Git { path: path.to_owned(), source };
-    set_aside_repositories(path, aside).await?;
+    let submodules = set_aside_repositories(path, aside).await?;
     let git_directory =
         PathBuf::from(Git::at(path).args(["rev-parse", "--absolute-git-dir"]).line().await.map_err(failed)?);
     let index = git_directory.join("index");
@@ -45,6 +46,11 @@ pub async fn rescue(path: &Path, reference: &str, aside: &Path) -> Result<(), Er
         .run()
         .await
         .map_err(failed)?;
+    for (name, commit) in submodules {
+        let mut entry = std::ffi::OsString::from(format!("160000,{commit},"));
+        entry.push(name);
+        git().args(["update-index", "--add", "--cacheinfo"]).args([entry]).run().await.map_err(failed)?;
+    }
     let tree = git().args(["write-tree"]).line().await.map_err(failed)?;
     let head_tree = match &head {
         Some(head) => {
@@ -102,8 +108,8 @@ async fn commit(path: &Path, tree: &str, parents: &[String], message: &str) -> R
 }
 
 /// A repository that an agent made or cloned inside its worktree would be saved as a bare commit id: its directory moves
-/// aside whole instead. Submodules are in the index and stay; their uncommitted files go aside with a copy.
-async fn set_aside_repositories(path: &Path, aside: &Path) -> Result<(), Error> {
+/// aside whole instead. So does a submodule with work in it; what the index says of one is returned.
+async fn set_aside_repositories(path: &Path, aside: &Path) -> Result<Vec<(PathBuf, String)>, Error> {
     let failed = |source| Error::Git { path: path.to_owned(), source };
     let list = Git::at(path)
         .args(["ls-files", "-z", "--others", "--exclude-standard", "--directory"])
@@ -114,25 +120,32 @@ async fn set_aside_repositories(path: &Path, aside: &Path) -> Result<(), Error> 
     for entry in list.split(|b| *b == 0).filter(|entry| entry.ends_with(b"/")) {
         nested(path, &git::path_of(entry), &mut found);
     }
+    for name in &found {
+        set_aside(path, name, aside)?;
+    }
+    let mut submodules = Vec::new();
     let staged = Git::at(path).args(["ls-files", "-z", "--stage"]).run().await.map_err(failed)?;
     for entry in staged.split(|b| *b == 0).filter(|entry| entry.starts_with(b"160000 ")) {
-        if let Some(tab) = entry.iter().position(|b| *b == b'\t') {
-            let name = git::path_of(&entry[tab + 1..]);
-            if path.join(&name).join(".git").exists() {
-                found.push(name);
-            }
+        let Some(tab) = entry.iter().position(|b| *b == b'\t') else { continue };
+        let name = git::path_of(&entry[tab + 1..]);
+        let inner = path.join(&name);
+        if inner.join(".git").exists() && !work::unsaved(&inner, None).await.map_err(failed)?.is_clean() {
+            set_aside(path, &name, aside)?;
+            let commit = String::from_utf8_lossy(&entry[..tab]).split(' ').nth(1).unwrap_or_default().to_owned();
+            submodules.push((name, commit));
         }
     }
-    for name in found {
-        let to = aside.join(&name);
-        let moved =
-            to.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| std::fs::rename(path.join(&name), &to));
-        moved.map_err(|error| Error::Files {
-            path: path.to_owned(),
-            why: format!("the repository {} in it cannot be moved to {}: {error}", name.display(), to.display()),
-        })?;
-        tracing::info!(from = %path.join(&name).display(), to = %to.display(), "kept a repository found in a discarded worktree");
-    }
+    Ok(submodules)
+}
+
+fn set_aside(path: &Path, name: &Path, aside: &Path) -> Result<(), Error> {
+    let (from, to) = (path.join(name), aside.join(name));
+    let moved = to.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| std::fs::rename(&from, &to));
+    moved.map_err(|error| Error::Files {
+        path: path.to_owned(),
+        why: format!("the repository {} in it cannot be moved to {}: {error}", name.display(), to.display()),
+    })?;
+    tracing::info!(from = %from.display(), to = %to.display(), "kept a repository found in a discarded worktree");
     Ok(())
 }
 

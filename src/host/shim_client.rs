@@ -32,6 +32,10 @@ pub enum Error {
     Frame(#[from] FrameError),
     #[error("the shim ended the connection before it had said who it is")]
     NoWelcome,
+    #[error("the shim at {path} runs another agent, {uid}")]
+    Stranger { path: PathBuf, uid: String },
+    #[error("the agent has no shim: it is not running")]
+    NotConnected,
     #[error("the command is not reading its input, and 1 MiB is waiting for it already")]
     InputFull,
     #[error("the shim went away before it had passed on the input")]

@@ -14,6 +14,9 @@ use crate::plan::agent::{Harvest, Place, RepoSeen, Step, Stopping, Trouble};
 /// A shim starts in milliseconds; on a machine that swaps it may take a while.
 const START_PATIENCE: Duration = Duration::from_secs(20);
 
+/// A shim that has written its last record is gone soon after.
+const LINGER_PATIENCE: Duration = Duration::from_secs(10);
+
 /// Why a step failed: a word for the condition's reason, and a sentence.
 struct Failure {
     reason: &'static str,
@@ -139,9 +142,13 @@ impl Actor {
         let (directory, socket, cwd) = (self.directory(), self.socket(), self.place());
         let failed = |message: String| Failure::new("SessionFailed", message);
         let terminal = self.open_terminal().ok_or_else(|| failed(format!("{} vanished", directory.display())))?;
-        if shim_lives(&directory) {
-            // Also a shim of before that is about to go; the plan comes back.
-            return Err(failed("the shim of an earlier start still holds the agent's lock".into()));
+        // A shim of before lingers until its last words are read; it must not be overtaken.
+        let begin = Instant::now();
+        while shim_lives(&directory) {
+            if begin.elapsed() > LINGER_PATIENCE {
+                return Err(failed("the shim of an earlier start still holds the agent's lock".into()));
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
         let shared = self.shared.clone();
         let _permit = shared.starts.acquire().await.expect("the semaphore is never closed");

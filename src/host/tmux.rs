@@ -101,12 +101,20 @@ impl Tmux {
     }
 
     /// Every session in our servers, and with that where each agent is. Starts no server.
-    pub async fn sessions(&self) -> Result<Vec<Found>, Error> {
+    pub async fn sessions(&self) -> Vec<Found> {
         let mut found = Vec::new();
         for number in self.running() {
             let server = self.server(number);
             let list = ListPanes::new().all().format("#{session_name} #{pane_dead} #{@regatta-uid}").build();
-            for line in server.run(&self.invocation, list).await? {
+            let lines = match server.run(&self.invocation, list).await {
+                Ok(lines) => lines,
+                // Its agents are found by their shims, and are Unknown until it answers.
+                Err(error) => {
+                    tracing::warn!(socket = server.socket, %error, "a tmux server of ours does not answer");
+                    continue;
+                }
+            };
+            for line in lines {
                 let mut words = line.split(' ');
                 let session = words.next().unwrap_or_default().to_owned();
                 let dead = words.next() == Some("1");
@@ -120,7 +128,7 @@ impl Tmux {
                 found.push(Found { socket: server.socket.clone(), session, uid, dead });
             }
         }
-        Ok(found)
+        found
     }
 
     /// Makes sure that the agent's session exists and runs `argv` in its pane. The caller knows that nothing of the agent
@@ -253,7 +261,11 @@ impl Server {
     async fn run_all(&self, invocation: &Invocation, commands: Vec<TmuxCommand<'_>>) -> Result<Vec<String>, Error> {
         let lines: Vec<Vec<String>> =
             commands.iter().map(|c| c.to_vec().into_iter().map(|word| word.into_owned()).collect()).collect();
-        let answers = self.control(invocation).await?.send(&lines).await?;
+        let answers = match self.control(invocation).await?.send(&lines).await {
+            // The connection broke before these were answered. Said twice they do no harm, so they are said once more.
+            Err(Error::Lost { .. }) => self.control(invocation).await?.send(&lines).await?,
+            other => other?,
+        };
         let mut first = None;
         for (answer, line) in answers.into_iter().zip(&lines) {
             match answer {

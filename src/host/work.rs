@@ -3,6 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
+use thiserror::Error;
+
 use super::git::{self, Git};
 use super::worktree::Origin;
 use crate::api::agent_status::{Changes, Worktree};
@@ -128,41 +130,73 @@ fn pieces(output: &[u8]) -> impl Iterator<Item = &[u8]> {
     output.split(|b| *b == 0).filter(|piece| !piece.is_empty())
 }
 
-/// The worktree as people see it in the Agent's status. Blocking; cheap when little changed.
-pub fn look(path: &Path, origin: Option<&Origin>) -> Result<Worktree, git2::Error> {
+/// The worktree as people see it in the Agent's status.
+pub async fn look(path: &Path, origin: Option<&Origin>) -> Result<Worktree, Error> {
+    let (at, from) = (path.to_owned(), origin.cloned());
+    let found = tokio::task::spawn_blocking(move || {
+        let mut worktree = commits(&at, from.as_ref())?;
+        if !has_filters(&at) {
+            (worktree.dirty, worktree.changes) = changes(&at)?;
+        }
+        Ok(worktree)
+    });
+    let mut worktree = found.await.map_err(Error::Ended)?.map_err(Error::Read)?;
+    if worktree.changes.is_none() {
+        let status = Git::at(path).args(["status", "--porcelain=v2", "-z", "--untracked-files=all"]).run().await?;
+        let numbers = Git::at(path).args(["diff", "--numstat", "-z", "HEAD", "--"]).run().await.unwrap_or_default();
+        let (added, removed) = parse_numbers(&numbers);
+        let files = number(parse_status(&status).len());
+        (worktree.dirty, worktree.changes) = (Some(files > 0), Some(Changes { files, added, removed }));
+    }
+    Ok(worktree)
+}
+
+#[derive(Debug, Error)]
+pub enum Error {
+    #[error(transparent)]
+    Git(#[from] git::Error),
+    #[error("{}", .0.message())]
+    Read(git2::Error),
+    #[error("looking was interrupted: {0}")]
+    Ended(tokio::task::JoinError),
+}
+
+/// Files of a tree with filters (git-lfs) differ from what is committed on purpose; only git itself knows how.
+fn has_filters(path: &Path) -> bool {
+    std::fs::read_to_string(path.join(".gitattributes")).is_ok_and(|text| text.contains("filter="))
+}
+
+fn parse_numbers(output: &[u8]) -> (i32, i32) {
+    let lines = pieces(output).filter_map(|piece| {
+        let mut words = piece.split(|b| *b == b'\t').map(|word| String::from_utf8_lossy(word).parse::<i32>());
+        Some((words.next()?.ok()?, words.next()?.ok()?))
+    });
+    lines.fold((0, 0), |(added, removed), (a, r)| (added.saturating_add(a), removed.saturating_add(r)))
+}
+
+/// Branch, head, and how far it is from its base and from the remote.
+fn commits(path: &Path, origin: Option<&Origin>) -> Result<Worktree, git2::Error> {
     let repository = git2::Repository::open(path)?;
     let head = repository.head().ok().and_then(|head| head.peel_to_commit().ok());
     let branch = repository.find_reference("HEAD").ok().and_then(|head| {
         head.symbolic_target().ok().flatten().and_then(|name| name.strip_prefix("refs/heads/")).map(str::to_owned)
     });
-    let mut options = git2::DiffOptions::new();
-    options.include_untracked(true).recurse_untracked_dirs(true).show_untracked_content(true);
-    options.include_ignored(false).ignore_submodules(false);
-    // Lines of files larger than this are not worth counting.
-    options.max_size(1 << 20);
-    let tree = head.as_ref().map(git2::Commit::tree).transpose()?;
-    let diff = repository.diff_tree_to_workdir_with_index(tree.as_ref(), Some(&mut options))?;
-    let stats = diff.stats()?;
     let base = origin.and_then(|origin| {
         let name = format!("refs/remotes/origin/{}", origin.base);
         let current = repository.find_reference(&name).ok().and_then(|r| r.peel_to_commit().ok()).map(|c| c.id());
         current.or_else(|| git2::Oid::from_str(origin.base_sha.as_deref()?).ok())
     });
-    let (mut ahead, mut behind) = (None, None);
-    if let (Some(head), Some(base)) = (&head, base) {
-        let (a, b) = repository.graph_ahead_behind(head.id(), base)?;
-        (ahead, behind) = (Some(number(a)), Some(number(b)));
-    }
-    let pushed = match &head {
-        Some(head) => {
-            let mut walk = repository.revwalk()?;
-            walk.push(head.id())?;
-            walk.hide_glob("refs/remotes/origin/*")?;
-            Some(walk.next().is_none())
+    let (mut ahead, mut behind, mut pushed) = (None, None, None);
+    if let Some(head) = &head {
+        if let Some(base) = base {
+            let (a, b) = repository.graph_ahead_behind(head.id(), base)?;
+            (ahead, behind) = (Some(number(a)), Some(number(b)));
         }
-        None => None,
-    };
-    let files = number(stats.files_changed());
+        let mut walk = repository.revwalk()?;
+        walk.push(head.id())?;
+        walk.hide_glob("refs/remotes/origin/*")?;
+        pushed = Some(walk.next().is_none());
+    }
     Ok(Worktree {
         path: path.display().to_string(),
         branch,
@@ -170,10 +204,25 @@ pub fn look(path: &Path, origin: Option<&Origin>) -> Result<Worktree, git2::Erro
         head_sha: head.map(|commit| commit.id().to_string()),
         ahead,
         behind,
-        dirty: Some(files > 0),
-        changes: Some(Changes { files, added: number(stats.insertions()), removed: number(stats.deletions()) }),
+        dirty: None,
+        changes: None,
         pushed,
     })
+}
+
+/// What is uncommitted, counted. Ignored files do not count.
+fn changes(path: &Path) -> Result<(Option<bool>, Option<Changes>), git2::Error> {
+    let repository = git2::Repository::open(path)?;
+    let mut options = git2::DiffOptions::new();
+    options.include_untracked(true).recurse_untracked_dirs(true).show_untracked_content(true);
+    options.include_ignored(false).ignore_submodules(false);
+    // Lines of files larger than this are not worth counting.
+    options.max_size(1 << 20);
+    let tree = repository.head().ok().and_then(|head| head.peel_to_tree().ok());
+    let stats = repository.diff_tree_to_workdir_with_index(tree.as_ref(), Some(&mut options))?.stats()?;
+    let files = number(stats.files_changed());
+    let changes = Changes { files, added: number(stats.insertions()), removed: number(stats.deletions()) };
+    Ok((Some(files > 0), Some(changes)))
 }
 
 fn number(n: usize) -> i32 {

@@ -101,8 +101,13 @@ pub async fn ensure(
         base_sha: resolve(&clone.path, &base_name),
     };
     let add = |source| Error::Add { path: path.to_owned(), source };
-    Git::at(&clone.path).args(["worktree", "prune"]).run().await.map_err(add)?;
-    if let Some(at) = checked_out(&clone.path, &refname)? {
+    let mut holder = checked_out(&clone.path, &refname);
+    // A pruning costs as much as all worktrees together: only when something that is gone is in the way.
+    if holder.as_ref().is_some_and(|at| !at.exists()) || admin_directory(&clone.path, path).exists() {
+        Git::at(&clone.path).args(["worktree", "prune"]).run().await.map_err(add)?;
+        holder = checked_out(&clone.path, &refname);
+    }
+    if let Some(at) = holder {
         // A worktree that a deleted agent left behind is taken over by the next agent on its branch.
         if !kept.has(&at) {
             return Err(Error::BranchTaken { branch: branch.to_owned(), at });
@@ -243,8 +248,7 @@ async fn abandon(clone: &Path, path: &Path) -> Result<(), Error> {
 
 /// A worktree on a branch without a commit. `git worktree add --orphan` came with git 2.42; these are the files it makes.
 fn add_orphan(clone: &Path, path: &Path, refname: &str) -> Result<(), Error> {
-    let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-    let admin = clone.join("worktrees").join(name);
+    let admin = admin_directory(clone, path);
     let write = || {
         std::fs::create_dir_all(&admin)?;
         std::fs::create_dir_all(path)?;
@@ -282,16 +286,18 @@ fn merge_base(clone: &Path, refname: &str, base: Option<&str>) -> Option<String>
 }
 
 /// Where a branch is checked out.
-fn checked_out(clone: &Path, refname: &str) -> Result<Option<PathBuf>, Error> {
-    let Ok(entries) = std::fs::read_dir(clone.join("worktrees")) else { return Ok(None) };
-    for entry in entries.flatten() {
+fn checked_out(clone: &Path, refname: &str) -> Option<PathBuf> {
+    let head = format!("ref: {refname}");
+    std::fs::read_dir(clone.join("worktrees")).ok()?.flatten().find_map(|entry| {
         let read = |file: &str| std::fs::read_to_string(entry.path().join(file)).unwrap_or_default();
-        if read("HEAD").trim() == format!("ref: {refname}") {
-            let gitdir = PathBuf::from(read("gitdir").trim());
-            return Ok(Some(gitdir.parent().map(Path::to_owned).unwrap_or(gitdir)));
-        }
-    }
-    Ok(None)
+        let gitdir = (read("HEAD").trim() == head).then(|| PathBuf::from(read("gitdir").trim()))?;
+        Some(gitdir.parent().map(Path::to_owned).unwrap_or(gitdir))
+    })
+}
+
+/// Where git keeps what it knows of a worktree: under the worktree's own name, which is the agent's uid.
+fn admin_directory(clone: &Path, path: &Path) -> PathBuf {
+    clone.join("worktrees").join(path.file_name().unwrap_or_default())
 }
 
 /// The record of a worktree that stays behind.

@@ -86,7 +86,7 @@ impl Ending {
         let now_ms = sight.now_ms;
         if self.exited_ms.is_some() {
             let patience_over = now_ms >= kill_at + LAST_BYTES_MS;
-            if (sight.terminal_drained || patience_over) && (!sight.survivors || patience_over) {
+            if patience_over || (sight.terminal_drained && !sight.survivors) {
                 return Step::Finish;
             }
             if now_ms >= kill_at {
