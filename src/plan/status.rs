@@ -24,7 +24,7 @@ const LOG_REFRESH: Duration = Duration::from_secs(30);
 const REFRESH: Duration = Duration::from_secs(1);
 
 /// `DirtyWorktree` and these reasons of Ready wait for a person; every other False is on its way.
-const STALLING: [&str; 4] = ["Failed", "DirtyWorktree", "Blocked", "CannotStart"];
+const STALLING: [&str; 4] = ["Failed", "DirtyWorktree", "CannotStart", "InvalidSpec"];
 
 /// When a difference between two statuses should be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -191,7 +191,7 @@ pub async fn readiness(client: &Client, kinds: &mut Kinds, inventory: &[Inventor
                     readiness.waiting.push(format!("{} {} is missing", item.kind, item.name));
                 }
                 Some(object) => {
-                    if let Some(why) = unready(object) {
+                    if let Some(why) = unready(object, api_version, kind_name) {
                         readiness.waiting.push(format!("{} {}: {why}", item.kind, item.name));
                     }
                 }
@@ -202,15 +202,17 @@ pub async fn readiness(client: &Client, kinds: &mut Kinds, inventory: &[Inventor
 }
 
 /// Why an object is not Ready at its own generation; kinds without conditions are as they should be.
-fn unready(object: &DynamicObject) -> Option<String> {
-    let ours = object.types.as_ref().is_some_and(|t| t.api_version.starts_with(crate::api::GROUP));
+fn unready(object: &DynamicObject, api_version: &str, kind: &str) -> Option<String> {
     let status = object.data.get("status");
     let conditions = status.and_then(|s| s.get("conditions")).and_then(Value::as_array);
     let ready = conditions.and_then(|c| c.iter().find(|c| text(c, "type") == READY));
-    // Host and Source are not worked on by a controller that would say Ready for a mere declaration.
-    let speaks = object.types.as_ref().is_some_and(|t| ["Agent", "AgentClass", "Repo"].contains(&t.kind.as_str()));
+    // A Host is declared before it connects, and a Source may be this one: neither is waited for.
+    let is_ours = api_version.split('/').next() == Some(crate::api::GROUP);
+    if is_ours && ["Host", "Source"].contains(&kind) {
+        return None;
+    }
     let Some(ready) = ready else {
-        return (ours && speaks).then(|| "nothing is known yet".to_owned());
+        return is_ours.then(|| "nothing is known yet".to_owned());
     };
     let of_condition = ready.get("observedGeneration").and_then(Value::as_i64);
     let observed = of_condition.or_else(|| status?.get("observedGeneration")?.as_i64());
