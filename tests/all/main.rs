@@ -1,5 +1,4 @@
 //! The one integration-test binary: every further one would link the whole product again.
-#![recursion_limit = "256"]
 
 mod apiserver;
 mod controllers;
