@@ -106,7 +106,8 @@ export function toObject(draft: Draft, name: string): KubeObject & { spec: Agent
   if (draft.adapter !== '') spec.adapter = draft.adapter;
   const command = words(draft.command);
   if (draft.adapter === 'command' && command.length > 0) spec.command = command;
-  if (draft.prompt.trim() !== '') spec.prompt = { text: draft.prompt.trim() };
+  // A program that somebody else wrote has no place for a prompt: the adapter refuses one.
+  if (draft.adapter !== 'command' && draft.prompt.trim() !== '') spec.prompt = { text: draft.prompt.trim() };
   const env = draft.env.filter((e) => e.name.trim() !== '').map((e) => ({ name: e.name.trim(), value: e.value }));
   if (env.length > 0) spec.env = env;
   const labels = pairs(draft.labels);

@@ -2,7 +2,7 @@
 // It feeds a Screen (xterm) in stream order and acknowledges what that has processed, which is the flow control.
 
 import { terminalUrl } from '../api.ts';
-import { decodeBase64, type Exit, type Hello, isOwner, onClose, parseText, SUBPROTOCOL, take, type Viewers } from './protocol.ts';
+import { decodeBase64, type Exit, type Hello, isOwner, onClose, parseText, SUBPROTOCOL, take, type ViewerId, type Viewers } from './protocol.ts';
 
 export interface Screen {
   /** `done` runs when the bytes have been processed, in the order of the calls. */
@@ -45,7 +45,7 @@ export class Connection {
   #processed: number | undefined;
   #acked = 0;
   #epoch = 0;
-  #viewer: string | undefined;
+  #viewer: ViewerId | undefined;
   #failures = 0;
   #retry: ReturnType<typeof setTimeout> | undefined;
   #ackTimer: ReturnType<typeof setTimeout> | undefined;
@@ -159,6 +159,8 @@ export class Connection {
         this.#failures = 0;
         this.#epoch = message.epoch;
         this.#viewer = message.viewer;
+        // Asked for without an offset: whatever comes now, snapshot or bytes, is the whole picture.
+        if (this.#next === undefined) this.#screen.reset();
         this.#screen.resize(message.cols, message.rows);
         this.#view.hello(message);
         this.#view.state({ kind: 'live' });

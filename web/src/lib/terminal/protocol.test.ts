@@ -53,7 +53,9 @@ describe('terminal text frames', () => {
     expect(isOwner({ type: 'size', cols: 1, rows: 1, owner: true }, undefined)).toBe(true);
     expect(isOwner({ type: 'size', cols: 1, rows: 1, owner: 'v1' }, 'v1')).toBe(true);
     expect(isOwner({ type: 'size', cols: 1, rows: 1, owner: 'v2' }, 'v1')).toBe(false);
+    expect(isOwner({ type: 'size', cols: 1, rows: 1, owner: 3 }, 3)).toBe(true);
     expect(isOwner({ type: 'size', cols: 1, rows: 1, owner: null }, undefined)).toBe(false);
+    expect(isOwner({ type: 'size', cols: 1, rows: 1 }, undefined)).toBe(false);
   });
   test('every close code has words, and only final ones stop', () => {
     for (const code of [1000, 1001, 1006, 1008, 1011, 1012, 1013, 4400, 4401, 4403, 4404, 4408, 4409, 4410, 4416, 4429, 4503]) {

@@ -3,6 +3,8 @@
 
 export const SUBPROTOCOL = 'regatta.terminal.v1';
 
+export type ViewerId = string | number;
+
 export interface Hello {
   type: 'hello';
   uid: string;
@@ -13,7 +15,7 @@ export interface Hello {
   rows: number;
   role: 'view' | 'type';
   /** This viewer's own id, where the server names viewers. */
-  viewer?: string;
+  viewer?: ViewerId;
 }
 
 export interface Snapshot {
@@ -37,7 +39,7 @@ export interface Size {
   cols: number;
   rows: number;
   /** true or this viewer's id: this window sets the size. */
-  owner: boolean | string | null;
+  owner?: boolean | ViewerId | null;
 }
 
 export interface Exit {
@@ -46,6 +48,7 @@ export interface Exit {
   code?: number | null;
   signal?: string | null;
   reason?: string;
+  message?: string | null;
 }
 
 export interface Epoch {
@@ -55,7 +58,7 @@ export interface Epoch {
 
 export interface Viewers {
   type: 'viewers';
-  viewers: (string | { user?: string; name?: string; owner?: boolean })[] | number;
+  viewers: { id?: ViewerId; user?: string; role?: 'view' | 'type' }[];
 }
 
 export type FromServer = Hello | Snapshot | Resize | Size | Exit | Epoch | Viewers;
@@ -103,8 +106,8 @@ export function parseText(text: string): FromServer | undefined {
   return value as FromServer; // a type that is not known falls through every switch
 }
 
-export function isOwner(size: Size, viewer: string | undefined): boolean {
-  return size.owner === true || (typeof size.owner === 'string' && size.owner === viewer);
+export function isOwner(size: Size, viewer: ViewerId | undefined): boolean {
+  return size.owner === true || (viewer !== undefined && size.owner === viewer);
 }
 
 export type AfterClose = 'again' | 'snapshot' | 'stop';
