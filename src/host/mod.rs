@@ -186,17 +186,3 @@ fn now_ms() -> i64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
-//! host
-
-pub mod keys;
-pub mod log;
-pub mod screen;
-mod screen_dump;
-pub mod session;
-pub mod shim_client;
-pub mod stream;
-pub mod terminal;
-mod terminal_log;
-mod text;
-pub mod viewers;
-pub mod wake;
