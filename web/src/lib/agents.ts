@@ -92,7 +92,7 @@ export function groupOf(agent: Agent, seen: boolean): Group {
 /** Oldest first among those that wait, newest first among those that ended, by name otherwise: cards must not dance. */
 export function inOrder(group: Group, agents: Agent[]): Agent[] {
   const at = (a: Agent) => Date.parse(sinceWhen(a) ?? '') || 0;
-  const byName = (a: Agent, b: Agent) => (a.metadata.namespace ?? '').localeCompare(b.metadata.namespace ?? '') || a.metadata.name.localeCompare(b.metadata.name);
+  const byName = (a: Agent, b: Agent) => (a.metadata.namespace ?? '').localeCompare(b.metadata.namespace ?? '') || a.metadata.name.localeCompare(b.metadata.name, undefined, { numeric: true });
   const sorted = [...agents];
   if (group === 'needs') return sorted.sort((a, b) => at(a) - at(b) || byName(a, b));
   if (group === 'done') return sorted.sort((a, b) => at(b) - at(a) || byName(a, b));

@@ -2,7 +2,7 @@
 // It feeds a Screen (xterm) in stream order and acknowledges what that has processed, which is the flow control.
 
 import { terminalUrl } from '../api.ts';
-import { decodeBase64, type Exit, type Hello, isOwner, onClose, parseText, SUBPROTOCOL, take, type ViewerId, type Viewers } from './protocol.ts';
+import { decodeBase64, type Exit, type Hello, onClose, parseText, type Refusal, SUBPROTOCOL, take, type Viewers } from './protocol.ts';
 
 export interface Screen {
   /** `done` runs when the bytes have been processed, in the order of the calls. */
@@ -23,7 +23,8 @@ export interface View {
   hello(hello: Hello): void;
   size(cols: number, rows: number, owner: boolean): void;
   exit(exit: Exit): void;
-  viewers(viewers: Viewers['viewers']): void;
+  viewers(viewers: Viewers): void;
+  refused(refusal: Refusal): void;
   /** Bytes up to here are on screen. */
   shown(offset: number, epoch: number): void;
 }
@@ -45,7 +46,8 @@ export class Connection {
   #processed: number | undefined;
   #acked = 0;
   #epoch = 0;
-  #viewer: ViewerId | undefined;
+  #viewer: number | undefined;
+  #greeted = false;
   #failures = 0;
   #retry: ReturnType<typeof setTimeout> | undefined;
   #ackTimer: ReturnType<typeof setTimeout> | undefined;
@@ -79,9 +81,14 @@ export class Connection {
     return true;
   }
 
-  /** Asks that the terminal takes this size and that this view sets it from now on. */
-  takeSize(cols: number, rows: number): void {
+  /** The size this window would like. It counts when nobody else sets the size, or once somebody types here. */
+  wish(cols: number, rows: number): void {
     this.#text({ type: 'resize', cols, rows });
+  }
+
+  /** Somebody turned to this window: it sets the size from now on. */
+  focus(): void {
+    this.#text({ type: 'focus' });
   }
 
   #connect(): void {
@@ -121,8 +128,7 @@ export class Connection {
       this.#view.state({ kind: 'ended', words });
       return;
     }
-    if (next === 'snapshot') this.#next = undefined;
-    this.#again(words);
+    this.#again(this.#greeted ? words : 'Its terminal cannot be reached yet.');
   }
 
   #again(words: string): void {
@@ -157,6 +163,7 @@ export class Connection {
     switch (message?.type) {
       case 'hello':
         this.#failures = 0;
+        this.#greeted = true;
         this.#epoch = message.epoch;
         this.#viewer = message.viewer;
         // Asked for without an offset: whatever comes now, snapshot or bytes, is the whole picture.
@@ -173,21 +180,21 @@ export class Connection {
         this.#screen.write(decodeBase64(message.bytes), () => this.#done(offset));
         return;
       }
-      case 'resize':
-        this.#screen.resize(message.cols, message.rows);
-        return;
       case 'size':
         this.#screen.resize(message.cols, message.rows);
-        this.#view.size(message.cols, message.rows, isOwner(message, this.#viewer));
+        this.#view.size(message.cols, message.rows, message.owner !== null && message.owner === this.#viewer);
         return;
-      case 'epoch':
-        this.#epoch = message.epoch;
+      case 'gap':
+        if (this.#next === undefined || message.to > this.#next) this.#next = message.to;
+        return;
+      case 'error':
+        this.#view.refused(message);
         return;
       case 'exit':
         this.#view.exit(message);
         return;
       case 'viewers':
-        this.#view.viewers(message.viewers);
+        this.#view.viewers(message);
         return;
     }
   }

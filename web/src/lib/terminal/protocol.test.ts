@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { decodeBase64, isOwner, onClose, parseText, take } from './protocol.ts';
+import { decodeBase64, onClose, parseText, take } from './protocol.ts';
 
 function frame(offset: number | bigint, text: string): ArrayBuffer {
   const bytes = new TextEncoder().encode(text);
@@ -49,20 +49,11 @@ describe('terminal text frames', () => {
     expect(parseText('{"type":"exit","code":1}')).toEqual({ type: 'exit', code: 1 });
   });
   test('base64 keeps every byte', () => expect([...decodeBase64('AP8bWw==')]).toEqual([0, 255, 27, 91]));
-  test('the owner is told by flag or by name', () => {
-    expect(isOwner({ type: 'size', cols: 1, rows: 1, owner: true }, undefined)).toBe(true);
-    expect(isOwner({ type: 'size', cols: 1, rows: 1, owner: 'v1' }, 'v1')).toBe(true);
-    expect(isOwner({ type: 'size', cols: 1, rows: 1, owner: 'v2' }, 'v1')).toBe(false);
-    expect(isOwner({ type: 'size', cols: 1, rows: 1, owner: 3 }, 3)).toBe(true);
-    expect(isOwner({ type: 'size', cols: 1, rows: 1, owner: null }, undefined)).toBe(false);
-    expect(isOwner({ type: 'size', cols: 1, rows: 1 }, undefined)).toBe(false);
-  });
   test('every close code has words, and only final ones stop', () => {
-    for (const code of [1000, 1001, 1006, 1008, 1011, 1012, 1013, 4400, 4401, 4403, 4404, 4408, 4409, 4410, 4416, 4429, 4503]) {
+    for (const code of [1000, 1001, 1006, 1011, 1012, 4001, 4002, 4003]) {
       expect(onClose(code, '').words).not.toBe('');
     }
     expect(onClose(1006, '').next).toBe('again');
-    expect(onClose(4409, '').next).toBe('stop');
-    expect(onClose(4408, '').next).toBe('snapshot');
+    expect(onClose(4001, '').next).toBe('stop');
   });
 });

@@ -3,7 +3,7 @@
 
 export const SUBPROTOCOL = 'regatta.terminal.v1';
 
-export type ViewerId = string | number;
+export type Role = 'view' | 'type';
 
 export interface Hello {
   type: 'hello';
@@ -13,11 +13,12 @@ export interface Hello {
   head: number;
   cols: number;
   rows: number;
-  role: 'view' | 'type';
-  /** This viewer's own id, where the server names viewers. */
-  viewer?: ViewerId;
+  role: Role;
+  /** This viewer's own number. */
+  viewer: number;
 }
 
+/** Forget what is shown: this is the screen at `offset`. */
 export interface Snapshot {
   type: 'snapshot';
   offset: number;
@@ -27,41 +28,44 @@ export interface Snapshot {
   bytes: string;
 }
 
-export interface Resize {
-  type: 'resize';
-  cols: number;
-  rows: number;
-  offset?: number;
-}
-
+/** The size from the next byte on, and the viewer whose window it is. */
 export interface Size {
   type: 'size';
   cols: number;
   rows: number;
-  /** true or this viewer's id: this window sets the size. */
-  owner?: boolean | ViewerId | null;
+  owner: number | null;
+}
+
+/** Bytes that are no longer anywhere. */
+export interface Gap {
+  type: 'gap';
+  from: number;
+  to: number;
 }
 
 export interface Exit {
   type: 'exit';
-  epoch?: number;
+  epoch: number;
   code?: number | null;
   signal?: string | null;
   reason?: string;
   message?: string | null;
 }
 
-export interface Epoch {
-  type: 'epoch';
-  epoch: number;
-}
-
 export interface Viewers {
   type: 'viewers';
-  viewers: { id?: ViewerId; user?: string; role?: 'view' | 'type' }[];
+  count: number;
+  list: { id: number; user: string; role: Role }[];
 }
 
-export type FromServer = Hello | Snapshot | Resize | Size | Exit | Epoch | Viewers;
+/** Something this viewer sent was not done. */
+export interface Refusal {
+  type: 'error';
+  reason: string;
+  message: string;
+}
+
+export type FromServer = Hello | Snapshot | Size | Gap | Exit | Viewers | Refusal;
 
 /** What to do with a binary frame. */
 export type Piece =
@@ -106,11 +110,7 @@ export function parseText(text: string): FromServer | undefined {
   return value as FromServer; // a type that is not known falls through every switch
 }
 
-export function isOwner(size: Size, viewer: ViewerId | undefined): boolean {
-  return size.owner === true || (viewer !== undefined && size.owner === viewer);
-}
-
-export type AfterClose = 'again' | 'snapshot' | 'stop';
+export type AfterClose = 'again' | 'stop';
 
 /** What a close means, in words, and what comes next. */
 export function onClose(code: number, reason: string): { words: string; next: AfterClose } {
@@ -121,26 +121,13 @@ export function onClose(code: number, reason: string): { words: string; next: Af
     case 1001:
     case 1012:
       return { words: 'The server restarts; the agent goes on.', next: 'again' };
-    case 1013:
-    case 4503:
-      return { words: `The host of this agent is not connected${said}. What runs there keeps running.`, next: 'again' };
-    case 1008:
-    case 4403:
-      return { words: `You may not view this terminal${said}.`, next: 'stop' };
-    case 4401:
-      return { words: 'Your session ended. Log in again to go on.', next: 'stop' };
-    case 4404:
-      return { words: `This agent has no terminal${said}.`, next: 'again' };
-    case 4409:
-    case 4410:
-      return { words: `This agent is gone; another one may have its name now${said}.`, next: 'stop' };
-    case 4400:
-    case 4416:
-      return { words: `The place this view had reached is no longer in the log${said}.`, next: 'snapshot' };
-    case 4408:
-    case 4429:
-      return { words: `This view was too slow and starts again from the present${said}.`, next: 'snapshot' };
+    case 4001:
+      return { words: `Another agent has this name now${said}.`, next: 'stop' };
+    case 4002:
+      return { words: `The server did not understand this page${said}. Loading it again may help.`, next: 'again' };
+    case 4003:
+      return { words: `The log of this agent cannot be read${said}.`, next: 'again' };
     default:
-      return { words: `The connection was lost${said}.`, next: 'again' };
+      return { words: `The connection was lost${said}. The agent goes on.`, next: 'again' };
   }
 }
