@@ -70,6 +70,7 @@ impl Apply {
         let namespace = manifest.text("/metadata/namespace").unwrap_or(&server.namespace);
         let path = format!("{}/{}", kind.path(Some(namespace)), encoded(name));
         let wrong = |error: kube::Error| {
+            let place = field_in(&error).map_or_else(|| manifest.place(), |field| manifest.place_of(&field));
             let Cause { exit, text } = error.into();
             Failure::new(exit, format!("{place}: cannot apply {}: {text}", reference(&kind.singular, name)))
         };
@@ -102,6 +103,15 @@ impl Apply {
             None | Some(Format::Wide) => print(format_args!("{reference} {}{dry}\n", change(before, &applied))),
         }
     }
+}
+
+/// The first field that the server complains about.
+fn field_in(error: &kube::Error) -> Option<String> {
+    let kube::Error::Api(status) = error else { return None };
+    let causes = status.details.as_ref().map(|d| d.causes.as_slice()).unwrap_or_default();
+    let named = causes.iter().map(|c| c.field.as_str()).find(|f| !f.is_empty());
+    let quoted = || status.message.split_once("unknown field \"").and_then(|(_, rest)| rest.split('"').next());
+    named.or_else(quoted).map(str::to_owned)
 }
 
 fn change(before: Option<&Value>, after: &Value) -> &'static str {

@@ -16,6 +16,7 @@ use super::request::{self, JSON, encoded, query};
 use super::server::{Global, Server};
 use super::until::{Seen, Waiting, until};
 use super::wait::seconds;
+use crate::api::conditions::{DIRTY_WORKTREE, STALLED};
 
 #[derive(Args, Debug)]
 pub struct Delete {
@@ -129,8 +130,7 @@ fn held_back(object: &Value) -> Option<String> {
         return None;
     }
     let conditions = object["status"]["conditions"].as_array()?;
-    let blocks =
-        |c: &&Value| c["status"] == "True" && matches!(c["type"].as_str(), Some("DirtyWorktree" | "WorktreesRemain"));
+    let blocks = |c: &&Value| c["status"] == "True" && matches!(c["type"].as_str(), Some(DIRTY_WORKTREE | STALLED));
     let condition = conditions.iter().find(blocks)?;
     Some(condition["message"].as_str().filter(|m| !m.is_empty()).unwrap_or("its worktree holds work").to_owned())
 }

@@ -12,7 +12,8 @@ use super::names;
 use super::output::say;
 use super::request::{self, query};
 use super::server::{Global, Server};
-use super::wait::seconds;
+use super::until::{Seen, Waiting, until};
+use super::wait::{is_over, seconds};
 
 #[derive(Args, Debug)]
 pub struct Logs {
@@ -38,19 +39,17 @@ pub struct Logs {
     timestamps: bool,
 }
 
-/// A moment, as milliseconds since 1970.
+/// A moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Since(i64);
+struct Since(jiff::Timestamp);
 
 fn since(text: &str) -> Result<Since, String> {
     if let Ok(ago) = seconds(text) {
-        let now = jiff::Timestamp::now().as_millisecond();
-        return Ok(Since(now.saturating_sub(i64::try_from(ago.as_millis()).unwrap_or(i64::MAX))));
+        let moment = jiff::Timestamp::now().checked_sub(ago);
+        return moment.map(Since).map_err(|_| format!("{text:?} ago is before all times"));
     }
-    let time: jiff::Timestamp = text
-        .parse()
-        .map_err(|_| format!("{text:?} is neither a duration like 10m nor a time like 2026-01-31T12:00:00Z"))?;
-    Ok(Since(time.as_millisecond()))
+    let time = text.parse();
+    time.map(Since).map_err(|_| format!("{text:?} is neither a duration like 10m nor a time like 2026-01-31T12:00:00Z"))
 }
 
 /// Where the next byte stands in the log. Known only while bytes come as they are: stripped or stamped text has no offsets.
@@ -109,8 +108,7 @@ impl Logs {
             Err(error) => return Err(Part::Final(cannot(attempt(), error))),
         };
         if !self.text && !self.timestamps {
-            let start =
-                response.headers().get("x-regatta-first").and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok());
+            let start = number(&response, "x-regatta-from");
             *at = start.map_or(At::Unknown, At::Offset);
             if let (Some(wanted), Some(got)) = (resumed, start)
                 && got > wanted
@@ -119,15 +117,58 @@ impl Logs {
             }
         }
         let mut chunks = request::chunks(response);
-        while let Some(chunk) = chunks.next().await {
+        let mut over = std::pin::pin!(self.over(server, name));
+        let mut end = None;
+        loop {
+            match (end, *at) {
+                (Some(end), At::Offset(offset)) if offset >= end => return Ok(()),
+                _ => {}
+            }
+            // Text without offsets has reached its end when nothing more comes.
+            let silence = end.filter(|_| *at == At::Unknown).map(|_| sleep(Duration::from_secs(1)));
+            let chunk = tokio::select! {
+                chunk = chunks.next() => chunk,
+                known = &mut over, if self.follow && end.is_none() => {
+                    end = Some(known.map_err(Part::Broken)?);
+                    continue;
+                }
+                () = async { if let Some(silence) = silence { silence.await } else { std::future::pending().await } } => {
+                    return Ok(());
+                }
+            };
+            let Some(chunk) = chunk else { return Ok(()) };
             let chunk = chunk.map_err(|e| Part::Broken(Cause::from(e).text))?;
             write(&chunk).map_err(|e| Part::Final(cannot("write to stdout", e)))?;
             if let At::Offset(offset) = at {
                 *offset += chunk.len() as u64;
             }
         }
-        Ok(())
     }
+
+    /// Waits until the agent is over or gone; where its log ends then.
+    async fn over(&self, server: &Server, name: &str) -> Result<u64, String> {
+        let waiting = Waiting {
+            client: &server.client,
+            path: server.agent_path("", "").trim_end_matches('/').to_owned(),
+            name,
+            deadline: None,
+            what: format!("agent/{name} to end"),
+        };
+        let gone = until(&waiting, |seen| match seen {
+            Seen::Object(object) => is_over(object).then_some(false),
+            Seen::Gone => Some(true),
+        });
+        if gone.await.map_err(|failure| failure.message)? {
+            return Ok(0);
+        }
+        let path = server.agent_path(name, "log") + "?tail=0";
+        let response = request::open(&server.client, &path, "*/*").await.map_err(|e| Cause::from(e).text)?;
+        number(&response, "x-regatta-head").ok_or_else(|| "the server does not say where the log ends".to_owned())
+    }
+}
+
+fn number(response: &http::Response<kube::client::Body>, header: &str) -> Option<u64> {
+    response.headers().get(header)?.to_str().ok()?.parse().ok()
 }
 
 /// Waits until a server answers again; it may have another port.
@@ -165,10 +206,9 @@ mod tests {
 
     #[test]
     fn since_takes_durations_and_times() {
-        assert_eq!(since("2026-01-01T00:00:00Z"), Ok(Since(1_767_225_600_000)));
-        let ago = since("10m").unwrap().0;
-        let now = jiff::Timestamp::now().as_millisecond();
-        assert!((now - 600_000 - ago).abs() < 10_000);
+        assert_eq!(since("2026-01-01T00:00:00Z").unwrap().0.as_second(), 1_767_225_600);
+        let ago = since("10m").unwrap().0.as_second();
+        assert!((jiff::Timestamp::now().as_second() - 600 - ago).abs() < 10);
         assert!(since("yesterday").is_err());
     }
 }

@@ -14,6 +14,8 @@ pub struct Manifest {
     pub file: String,
     pub line: usize,
     pub object: Value,
+    /// The document it is in, from `line` on.
+    text: String,
 }
 
 impl Manifest {
@@ -23,6 +25,21 @@ impl Manifest {
 
     pub fn place(&self) -> String {
         format!("{}:{}", self.file, self.line)
+    }
+
+    /// Where the field is that a message of the server names, such as `spec.env[0].name`; the object's own place when
+    /// its last key is not on exactly one line.
+    pub fn place_of(&self, field: &str) -> String {
+        let key = field.rsplit('.').next().unwrap_or_default().split('[').next().unwrap_or_default();
+        let names = |line: &str| {
+            let line = line.trim_start_matches([' ', '-']);
+            line.strip_prefix(key).is_some_and(|rest| rest.trim_start().starts_with(':'))
+        };
+        let mut lines = self.text.lines().enumerate().filter(|(_, line)| !key.is_empty() && names(line));
+        match (lines.next(), lines.next()) {
+            (Some((index, _)), None) => format!("{}:{}", self.file, self.line + index),
+            _ => self.place(),
+        }
     }
 }
 
@@ -76,8 +93,9 @@ pub fn parse(file: &str, text: &str) -> Result<Vec<Manifest>, Failure> {
         if object.is_null() {
             continue;
         }
-        let line = line + document.lines().position(is_content).unwrap_or(0);
-        let manifest = Manifest { file: file.to_owned(), line, object };
+        let before = document.lines().position(is_content).unwrap_or(0);
+        let text: Vec<&str> = document.lines().skip(before).collect();
+        let manifest = Manifest { file: file.to_owned(), line: line + before, object, text: text.join("\n") };
         let is_list = manifest.text("/kind").is_some_and(|k| k.ends_with("List"));
         match manifest.object.get("items").and_then(Value::as_array) {
             Some(items) if is_list => {
@@ -155,6 +173,14 @@ mod tests {
         let list = "kind: List\napiVersion: v1\nitems:\n- {apiVersion: v1, kind: Secret, metadata: {name: a}}\n- {apiVersion: v1, kind: Secret, metadata: {name: b}}\n";
         assert_eq!(parse("l", list).unwrap().len(), 2);
         assert_eq!(parse("l", "---\n# nothing\n---\n").unwrap(), []);
+    }
+
+    #[test]
+    fn a_field_that_the_server_names_is_found_in_the_file() {
+        let text = "---\napiVersion: v1\nkind: A\nmetadata:\n  name: a\nspec:\n  nope: 1\n  env:\n  - name: x\n";
+        let manifest = &parse("f.yaml", text).unwrap()[0];
+        assert_eq!(manifest.place_of("spec.nope"), "f.yaml:7");
+        assert_eq!(manifest.place_of("spec.env[0].name"), "f.yaml:2", "two lines have that key");
     }
 
     #[test]

@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::failure::{Exit, Failure, cannot};
 use super::request::{self, JSON, query};
+use crate::api::conditions::READY;
 
 /// How long a server may be away before waiting for it is given up.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -35,10 +36,29 @@ pub struct Waiting<'a> {
 pub async fn until<T>(waiting: &Waiting<'_>, mut seen: impl FnMut(Seen<'_>) -> Option<T>) -> Result<T, Failure> {
     let forever = Instant::now() + Duration::from_secs(365 * 86_400);
     let deadline = waiting.deadline.unwrap_or(forever);
-    let watching = watch(waiting, &mut seen);
-    timeout_at(deadline, watching).await.unwrap_or_else(|_| {
-        Err(Failure::new(Exit::Timeout, format!("gave up waiting for {}: the time is up", waiting.what)))
+    let mut last = String::new();
+    let mut noting = |state: Seen<'_>| {
+        last = match state {
+            Seen::Object(object) => readiness(object),
+            Seen::Gone => String::new(),
+        };
+        seen(state)
+    };
+    let done = timeout_at(deadline, watch(waiting, &mut noting)).await;
+    done.unwrap_or_else(|_| {
+        Err(Failure::new(Exit::Timeout, format!("gave up waiting for {}: the time is up{last}", waiting.what)))
     })
+}
+
+/// Why an object is not ready, as it says itself.
+fn readiness(object: &Value) -> String {
+    let ready = object["status"]["conditions"].as_array().into_iter().flatten().find(|c| c["type"] == READY);
+    let Some(ready) = ready else { return String::new() };
+    let text = |key: &str| ready[key].as_str().unwrap_or_default();
+    match text("message") {
+        "" => format!("; Ready is {} ({})", text("status"), text("reason")),
+        message => format!("; Ready is {} ({}): {message}", text("status"), text("reason")),
+    }
 }
 
 async fn watch<T>(waiting: &Waiting<'_>, seen: &mut impl FnMut(Seen<'_>) -> Option<T>) -> Result<T, Failure> {

@@ -51,7 +51,7 @@ const TO_HOST: [HeaderName; 10] = [
 ];
 
 /// What an answer may tell a browser: a host must not be able to set cookies here.
-const FROM_HOST: [HeaderName; 12] = [
+const FROM_HOST: [HeaderName; 13] = [
     header::CONTENT_TYPE,
     header::CONTENT_LENGTH,
     header::CONTENT_RANGE,
@@ -62,6 +62,7 @@ const FROM_HOST: [HeaderName; 12] = [
     header::SEC_WEBSOCKET_ACCEPT,
     header::SEC_WEBSOCKET_PROTOCOL,
     header::SEC_WEBSOCKET_EXTENSIONS,
+    HeaderName::from_static("x-regatta-from"),
     HeaderName::from_static("x-regatta-first"),
     HeaderName::from_static("x-regatta-head"),
 ];

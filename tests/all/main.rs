@@ -2,6 +2,7 @@
 
 mod apiserver;
 mod controllers;
+mod cli;
 mod gateway;
 mod generated;
 mod harness;

@@ -29,6 +29,7 @@ pub enum FromHost {
     /// The agent's command ended; a restart may follow.
     Exit {
         how: String,
+        at: u64,
     },
     /// The host ended the connection and says why.
     Close {
@@ -61,6 +62,9 @@ struct Ending {
     code: Option<i64>,
     signal: Option<String>,
     message: Option<String>,
+    /// As the shim's exit record spells it.
+    #[serde(default, alias = "finalOffset")]
+    final_offset: u64,
 }
 
 /// Reads one message; what breaks the protocol is an error in words.
@@ -80,7 +84,7 @@ pub fn read(message: Message) -> Result<FromHost, String> {
                     let screen = STANDARD.decode(bytes).map_err(|e| format!("the host sent a broken snapshot: {e}"))?;
                     FromHost::Snapshot { offset, screen }
                 }
-                Text::Exit(ending) => FromHost::Exit { how: ending.words() },
+                Text::Exit(ending) => FromHost::Exit { how: ending.words(), at: ending.final_offset },
                 Text::Other => FromHost::Other,
             })
         }
@@ -115,6 +119,11 @@ pub fn ack(offset: u64) -> Message {
     Message::text(json!({"type": "ack", "offset": offset}).to_string())
 }
 
+/// Whoever looks at it last decides its size.
+pub fn focus() -> Message {
+    Message::text(json!({"type": "focus"}).to_string())
+}
+
 pub fn resize(cols: u16, rows: u16) -> Message {
     Message::text(json!({"type": "resize", "cols": cols, "rows": rows}).to_string())
 }
@@ -140,7 +149,7 @@ mod tests {
     #[test]
     fn an_exit_is_said_in_words() {
         let how = |text: &str| match read(Message::text(text)) {
-            Ok(FromHost::Exit { how }) => how,
+            Ok(FromHost::Exit { how, at: _ }) => how,
             other => panic!("{other:?}"),
         };
         assert_eq!(how(r#"{"type":"exit","code":0}"#), "finished");

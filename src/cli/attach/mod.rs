@@ -73,8 +73,8 @@ impl Attach {
 }
 
 /// How the agent ended, in words: as the host said it over the terminal, else as its status says.
-async fn over(server: &Server, name: &str, ended: Option<String>) -> String {
-    if let Some(how) = ended {
+async fn over(server: &Server, name: &str, ended: Option<Ended>) -> String {
+    if let Some(Ended { how, at: _ }) = ended {
         return how;
     }
     match server.agents().get_opt(name).await {
@@ -89,7 +89,21 @@ struct View {
     path: String,
     uid: String,
     at: Option<u64>,
-    ended: Option<String>,
+    ended: Option<Ended>,
+}
+
+/// How the command ended, and where its output ends.
+struct Ended {
+    how: String,
+    at: u64,
+}
+
+impl View {
+    /// Whether everything that the command printed is on the terminal.
+    fn is_over(&self, shown: u64) -> bool {
+        let Some(ended) = &self.ended else { return false };
+        self.at.is_none_or(|at| at >= ended.at && shown >= at)
+    }
 }
 
 enum End {
@@ -219,7 +233,15 @@ impl Viewer {
         {
             return Left::Lost(error.to_string());
         }
+        if !self.told_lost
+            && let Err(error) = to.send(frames::focus()).await
+        {
+            return Left::Lost(error.to_string());
+        }
         let left = loop {
+            if waiting.is_none() && view.is_over(shown) {
+                break Left::End(End::Over);
+            }
             let patience = self.patience;
             let out = tokio::select! {
                 keys = self.streams.keys.recv() => {
@@ -311,6 +333,8 @@ impl Viewer {
                     return Taken::Left(Left::End(End::Failed(Failure::new(Exit::NotFound, why))));
                 }
                 let back = std::mem::take(&mut self.told_lost);
+                // Said at the beginning, and again when the command was started anew.
+                view.ended = None;
                 if role == "view" && !back && view.at.is_none() {
                     say("you may watch, not type\r");
                 }
@@ -323,7 +347,6 @@ impl Viewer {
                 Taken::Show(Frame { bytes, ack: Some(offset) })
             }
             FromHost::Output { offset, bytes } => {
-                view.ended = None;
                 let end = offset + bytes.len() as u64;
                 let from = view.at.unwrap_or(offset).max(offset);
                 if end <= from {
@@ -334,8 +357,8 @@ impl Viewer {
                 let skip = usize::try_from(from - offset).expect("less than the length of a frame");
                 Taken::Show(Frame { bytes: bytes[skip..].to_vec(), ack: Some(end) })
             }
-            FromHost::Exit { how } => {
-                view.ended = Some(how);
+            FromHost::Exit { how, at } => {
+                view.ended = Some(Ended { how, at });
                 Taken::Nothing
             }
             FromHost::Close { code, reason } => Taken::Left(left_by(code, reason, view)),

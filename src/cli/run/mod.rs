@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use self::manifest::{Known, KnownRepo, Wanted, Wish, Workplace, env_var, free_name};
 use super::apply::MANAGER;
 use super::attach::{Attach, is_terminal};
-use super::failure::{DONE, Exit, Failure, Outcome, cannot};
+use super::failure::{DONE, Failure, Outcome, cannot};
 use super::output::{Format, document, print, reference, say, without_managed_fields};
 use super::server::{Global, Place, Server};
 use super::status::exit_text;
@@ -247,12 +247,7 @@ impl Run {
         let mut tick = tokio::time::interval_at(Instant::now() + Duration::from_secs(2), Duration::from_millis(500));
         loop {
             tokio::select! {
-                done = &mut done => {
-                    return done.map_err(|failure| match failure.exit {
-                        Exit::Timeout => Failure::new(Exit::Timeout, format!("{}: {}", failure.message, why.borrow())),
-                        _ => failure,
-                    })?;
-                }
+                done = &mut done => return done?,
                 _ = tick.tick() => {
                     let now = why.borrow().clone();
                     if now != told {
