@@ -109,10 +109,9 @@ fn strip(headers: &mut HeaderMap) {
     }
 }
 
-/// Scripts only from our own files. Styles also inline: xterm.js and CodeMirror write their theme into style elements,
-/// and xterm.js offers no nonce for them. Inline styles cannot run code, and nothing here renders foreign markup.
-/// Frames and forms to elsewhere are off; `connect-src` covers the WebSockets of this origin.
-const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
+/// Scripts and styles only from our own files: the app's build makes xterm.js write its theme into a style sheet object
+/// instead of a style element. Frames and forms to elsewhere are off; `connect-src` covers the WebSockets of this origin.
+const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; script-src 'self'; style-src 'self'; \
     img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; worker-src 'self'; manifest-src 'self'; \
     object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
