@@ -670,3 +670,25 @@ async fn a_hundred_writers_of_one_object_all_get_through() {
     assert_eq!(data.len() - 1, 100 - lost, "what was acknowledged is there");
     assert_eq!(lost, 0);
 }
+
+#[tokio::test]
+async fn the_products_own_kinds_are_installed_once() {
+    let home = tempfile::tempdir().unwrap();
+    let mut versions = Vec::new();
+    for _ in 0..2 {
+        let options = Options { database: home.path().join("api.db"), crds: regatta::api::crds() };
+        let server = ApiServer::open(options).await.unwrap();
+        let client = server.client(User::system("test"));
+        let crds: Api<CustomResourceDefinition> = Api::all(client.clone());
+        let listed = crds.list(&ListParams::default()).await.unwrap();
+        versions.push(listed.items.iter().map(|crd| (crd.name_any(), crd.resource_version())).collect::<Vec<_>>());
+        let shell = json!({"apiVersion": "regatta.dev/v1alpha1", "kind": "Agent", "metadata": {"generateName": "shell-"},
+            "spec": {"adapter": "shell"}});
+        let path = "/apis/regatta.dev/v1alpha1/namespaces/default/agents";
+        let (code, made) = json_of(&client, "POST", path, shell).await;
+        assert_eq!(code, 201, "{made}");
+        server.shutdown().await;
+    }
+    assert!(!versions[0].is_empty());
+    assert_eq!(versions[0], versions[1], "a second start changes nothing");
+}

@@ -181,7 +181,7 @@ async fn kubectl_applies_shows_and_changes() {
 
         contains(&k.says(&["describe", "boat", "ark"], "").await, &["Name:         ark", "Port:", "joppa", "Events:"]);
         contains(&k.says(&["label", "boat", "ark", "kind=old"], "").await, &["labeled"]);
-        contains(&k.says(&["annotate", "boat", "ark", "a=b"], "").await, &["annotated"]);
+        contains(&k.says(&["annotate", "boat", "ark", "a=b"], "").await, &["annotate"]);
         let patches =
             [("merge", r#"{"spec":{"oars":5}}"#), ("json", r#"[{"op":"replace","path":"/spec/oars","value":6}]"#)];
         for (kind, patch) in patches {
@@ -189,7 +189,7 @@ async fn kubectl_applies_shows_and_changes() {
         }
         let strategic =
             k.fails(&["patch", "boat", "ark", "--type", "strategic", "-p", r#"{"spec":{"oars":5}}"#], "").await;
-        contains(&strategic, &["UnsupportedMediaType"]);
+        contains(&strategic, &["the body of the request was in an unknown format"]);
         contains(&k.says(&["scale", "boat", "ark", "--replicas=3"], "").await, &["scaled"]);
         assert_eq!(k.says(&["get", "boat", "ark", "-o", "jsonpath={.spec.oars}"], "").await, "3");
         k.file("editor.sh", "#!/bin/sh\nsed -i 's/port: joppa/port: tarshish/' \"$1\"\n");
@@ -209,8 +209,13 @@ async fn kubectl_applies_on_the_server_and_shows_differences() {
         contains(&conflict, &["conflict with \"kubectl\"", ".spec.port", "--force-conflicts"]);
         let forced = ["apply", "--server-side", "--field-manager=other", "--force-conflicts", "-f", "-"];
         contains(&k.says(&forced, &other).await, &["serverside-applied"]);
+        // Older ones look for dry runs in OpenAPI v2, which tells them nothing here.
+        if !k.is_recent() {
+            continue;
+        }
         let difference = k.output(&["diff", "--server-side", "--force-conflicts", "-f", "-"], ARK).await;
-        contains(&String::from_utf8_lossy(&difference.stdout), &["-  port: joppa", "+  port: ararat"]);
+        let text = [difference.stdout, difference.stderr].concat();
+        contains(&String::from_utf8_lossy(&text), &["-  port: joppa", "+  port: ararat"]);
         assert_eq!(difference.status.code(), Some(1));
         assert_eq!(
             k.says(&["apply", "--dry-run=server", "-f", "-", "-o", "name"], ARK).await.trim(),
