@@ -57,7 +57,7 @@ fn end(mut child: Child) {
     let _ = child.wait();
 }
 
-/// KiB that belong to one idle shim alone.
+/// KiB that belong to one idle shim alone; the pages of the binary are shared by all of them.
 pub fn private_memory(binary: &Path) -> u64 {
     let dir = agent(&["cat"]);
     let (child, mut terminal) = in_terminal(&[&binary.display().to_string(), "shim", &dir.path().display().to_string()]);
@@ -66,7 +66,7 @@ pub fn private_memory(binary: &Path) -> u64 {
     let _ = terminal.read(&mut seen);
     std::thread::sleep(Duration::from_millis(300));
     let rollup = std::fs::read_to_string(format!("/proc/{}/smaps_rollup", child.id())).expect("the shim lives");
-    let private = rollup.lines().filter(|line| line.starts_with("Private_"));
+    let private = rollup.lines().filter(|line| line.starts_with("Private_Dirty"));
     let sum = private.filter_map(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok()).sum();
     drop(terminal);
     end(child);
