@@ -55,6 +55,7 @@ pub async fn answer(terminal: &Terminal, query: Query) -> Result<Response<Body>,
         .status(StatusCode::OK)
         .header(header::CONTENT_TYPE, kind)
         .header(header::CACHE_CONTROL, "no-store")
+        .header("x-regatta-from", range.from)
         .header("x-regatta-first", range.first)
         .header("x-regatta-head", range.head)
         .body(body)
