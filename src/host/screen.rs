@@ -337,6 +337,10 @@ impl Tracked {
         }
         if self.alternate() != was_alternate {
             std::mem::swap(&mut self.keyboard, &mut self.other_keyboard);
+            if was_alternate {
+                // What a full-screen program set for itself ends with it.
+                self.other_keyboard = Keyboard::default();
+            }
         }
     }
 }

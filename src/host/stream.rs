@@ -235,7 +235,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(40))]
+        #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
         #[test]
         fn a_reader_sees_every_byte_once_wherever_it_starts_and_whatever_was_pushed(
             writes in proptest::collection::vec((0usize..9000, any::<bool>()), 1..60),

@@ -235,7 +235,7 @@ mod tests {
 
     #[test]
     fn an_escape_that_is_not_the_end_cancels_the_report() {
-        assert_eq!(scan(&[b"\x1b]2;t\x1b[31mx\x07"]), [(11, "bell".to_owned())]);
+        assert_eq!(scan(&[b"\x1b]2;t\x1b[31mx\x07"]), [(12, "bell".to_owned())]);
         assert_eq!(scan(&[b"\x1b]2;t\x18\x07"]), [(7, "bell".to_owned())]);
     }
 

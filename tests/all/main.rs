@@ -9,4 +9,5 @@ mod harness;
 mod host;
 mod house;
 mod kubectl;
+mod shim;
 mod spine;

@@ -128,7 +128,10 @@ impl Drop for Pane {
         if self.shim.try_wait().is_ok_and(|ended| ended.is_none()) {
             self.keyboard = None;
             // Only what this test started: TERM makes the shim end its whole tree.
-            let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(self.shim.id().cast_signed()), nix::sys::signal::SIGTERM);
+            let _ = nix::sys::signal::kill(
+                nix::unistd::Pid::from_raw(self.shim.id().cast_signed()),
+                nix::sys::signal::SIGTERM,
+            );
             let _ = self.shim.wait();
         }
     }
@@ -202,7 +205,8 @@ fn a_second_shim_says_so_and_harms_nothing() {
     pane.wait_for_output("ready");
     let secrets = pane.path().join("secrets");
     std::fs::write(&secrets, "A=1").unwrap();
-    let second = Command::new(env!("CARGO_BIN_EXE_regatta")).arg("shim").arg(pane.path()).stdin(Stdio::null()).output().unwrap();
+    let second =
+        Command::new(env!("CARGO_BIN_EXE_regatta")).arg("shim").arg(pane.path()).stdin(Stdio::null()).output().unwrap();
     assert_eq!(second.status.code(), Some(125));
     let said = String::from_utf8_lossy(&second.stderr).into_owned();
     assert!(said.contains(&format!("another shim (process {})", pane.shim.id())), "{said}");
@@ -260,7 +264,8 @@ fn a_stop_that_is_ignored_kills_the_whole_tree() {
                   sleep 1000 & echo ready; while :; do sleep 1; done";
     let mut pane = Pane::start(&["sh", "-c", script]);
     pane.wait_for_output("ready");
-    let daemon: i32 = wait_for("the daemon", || std::fs::read_to_string(pane.path().join("daemon")).ok()?.trim().parse().ok());
+    let daemon: i32 =
+        wait_for("the daemon", || std::fs::read_to_string(pane.path().join("daemon")).ok()?.trim().parse().ok());
     let mut host = pane.connect();
     host.say(&ToShim::Stop { grace_ms: 300 });
     let exit = pane.exit();
@@ -275,7 +280,8 @@ fn a_stop_that_is_ignored_kills_the_whole_tree() {
 
 #[test]
 fn a_polite_command_ends_by_term_alone() {
-    let mut pane = Pane::start(&["bash", "-c", "trap 'echo bye; exit 0' TERM; echo ready; while :; do sleep 0.05; done"]);
+    let mut pane =
+        Pane::start(&["bash", "-c", "trap 'echo bye; exit 0' TERM; echo ready; while :; do sleep 0.05; done"]);
     pane.wait_for_output("ready");
     pane.connect().say(&ToShim::Stop { grace_ms: 30_000 });
     let exit = pane.exit();
@@ -297,7 +303,8 @@ fn a_signal_changes_nothing_else() {
 
 #[test]
 fn a_lost_terminal_ends_the_agent_politely_and_says_so() {
-    let mut pane = Pane::start(&["bash", "-c", "trap 'echo saving; exit 0' TERM; echo ready; while :; do sleep 0.05; done"]);
+    let mut pane =
+        Pane::start(&["bash", "-c", "trap 'echo saving; exit 0' TERM; echo ready; while :; do sleep 0.05; done"]);
     pane.wait_for_output("ready");
     // What tmux's death looks like from below; the reading side of our terminal goes with the process in reality.
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(pane.shim.id().cast_signed()), nix::sys::signal::SIGHUP).unwrap();
@@ -345,7 +352,10 @@ fn the_status_query_is_answered_before_anything_the_pane_answers() {
     assert!(log.contains("033   ]   7   5   0   1   ;   ? 033   \\"), "{log}");
     let events = pane.events();
     let kinds: Vec<EventKind> = events.iter().map(|(kind, _)| *kind).collect();
-    assert_eq!(kinds, [EventKind::Started, EventKind::StatusQuery, EventKind::Status, EventKind::Title, EventKind::Bell]);
+    assert_eq!(
+        kinds,
+        [EventKind::Started, EventKind::StatusQuery, EventKind::Status, EventKind::Title, EventKind::Bell]
+    );
     assert_eq!(events[2].1, "state=idle");
 }
 
