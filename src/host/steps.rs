@@ -325,7 +325,9 @@ impl Actor {
         };
         let uid = repo.map(|repo| repo.uid.as_str());
         let trash = worktree::put_away(&self.shared.repos, uid, &self.place()).await.map_err(|error| failed(&error))?;
-        trash.map(delete_later);
+        if let Some(trash) = trash {
+            delete_later(trash);
+        }
         let fate = desired.effective.on_delete.branch.unwrap_or_default();
         if let (Some(uid), BranchFate::DeleteWhenMerged, Some(origin)) = (uid, fate, &self.record.origin) {
             let deleted = worktree::delete_merged_branch(&self.shared.repos, uid, &origin.branch).await;
@@ -358,7 +360,9 @@ impl Actor {
             _ => {}
         }
         let trash = worktree::put_away(&self.shared.repos, None, &self.directory()).await;
-        trash.map_err(|error| failed(&error))?.map(delete_later);
+        if let Some(trash) = trash.map_err(|error| failed(&error))? {
+            delete_later(trash);
+        }
         self.seen.gone = true;
         Ok(())
     }

@@ -1,5 +1,7 @@
 //! The host with real tmux and real git: what it is told over a link, and what becomes of it on the machine.
 
+#![allow(clippy::unwrap_used)]
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
