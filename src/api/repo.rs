@@ -89,4 +89,12 @@ pub struct Mirror {
     pub head_sha: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_fetch_time: Option<Time>,
+    /// The branch that the remote's HEAD names there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 255))]
+    pub default_branch: Option<String>,
+    /// Why the clone cannot be made or refreshed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 2048))]
+    pub error: Option<String>,
 }

@@ -1,6 +1,6 @@
 //! The connection as yamux sees it. yamux writes a frame's header and body apart and flushes after every frame; this
 //! collects what one wake-up of the driver produces and writes it at once. So a key leaves immediately (nothing waits
-//! for a timer), and a flood leaves in pieces of up to 64 KiB. It must not hold bytes when the driver goes to sleep.
+//! for a timer), and a flood leaves in pieces of up to 32 KiB. It must not hold bytes when the driver goes to sleep.
 
 use std::io;
 use std::pin::Pin;
@@ -10,8 +10,9 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// What may wait here for the socket. More would only put a flood between a key and the wire.
-const SOFT_LIMIT: usize = 64 * 1024;
+/// What may wait here for the socket: two frames. More moved no more bytes and put a longer flood between a key and the
+/// wire (64 KiB tripled the echo beside a flood).
+const SOFT_LIMIT: usize = 32 * 1024;
 
 /// yamux stops reading while an answer to a ping cannot be written. Were both sides to do so at once, with both
 /// directions full, neither would ever go on. In exactly that state the driver lets a frame more in, up to here; it is
@@ -64,11 +65,14 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Batch<IO> {
     pub fn finish(&self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
         let mut inner = self.lock();
         let drained = inner.drain(cx)?;
+        let room = inner.out.len() < SOFT_LIMIT;
+        if room {
+            inner.limit = SOFT_LIMIT;
+        }
         if !inner.write_refused {
             return drained.map(|()| Ok(false));
         }
-        if inner.out.len() < SOFT_LIMIT {
-            inner.limit = SOFT_LIMIT;
+        if room {
             return Poll::Ready(Ok(true));
         }
         if !inner.read_asked && inner.limit < HARD_LIMIT {

@@ -151,9 +151,9 @@ impl Link {
     }
 }
 
-/// An in-memory connection, for a host in the same process. 64 KiB each way, like a socket's buffer.
+/// An in-memory connection, for a host in the same process. What fits into it stands before the next key.
 pub fn pair() -> (DuplexStream, DuplexStream) {
-    tokio::io::duplex(64 * 1024)
+    tokio::io::duplex(32 * 1024)
 }
 
 /// HTTP/1.1 as a server expects it: the path alone in the request line, and a Host.

@@ -1,0 +1,99 @@
+//! Request bodies into JSON: size, content type, JSON, YAML and protobuf. Knows no kind beyond what protobuf needs.
+
+use axum::body::Body;
+use bytes::Bytes;
+use http::{HeaderMap, header};
+use http_body_util::{BodyExt, Limited};
+use serde_json::Value;
+
+use super::{protobuf, status::Failure};
+
+/// Upstream's limit for a request.
+pub const LIMIT: usize = 3 * 1024 * 1024;
+/// An object nested deeper than this is nobody's manifest.
+const YAML_DEPTH: usize = 100;
+
+pub const ACCEPTED: &str = "application/json, application/yaml, application/vnd.kubernetes.protobuf";
+
+/// The whole body, or 413.
+pub async fn collect(body: Body) -> Result<Bytes, Failure> {
+    match Limited::new(body, LIMIT).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.downcast_ref::<http_body_util::LengthLimitError>().is_some() => {
+            Err(Failure::too_large(LIMIT))
+        }
+        Err(error) => Err(Failure::bad_request(format!("the request's body could not be read: {error}"))),
+    }
+}
+
+/// The media type without parameters; empty when there is none.
+pub fn media_type(headers: &HeaderMap) -> String {
+    let text = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+/// The object in a body of any accepted type.
+pub fn object(headers: &HeaderMap, body: &[u8]) -> Result<Value, Failure> {
+    let value = match media_type(headers).as_str() {
+        "" | "application/json" | "*/*" => json(body)?,
+        "application/yaml" | "text/yaml" | "application/x-yaml" => yaml(body)?,
+        protobuf::MEDIA_TYPE => protobuf::decode(body)
+            .map_err(|error| Failure::bad_request(format!("the protobuf body cannot be decoded: {error}")))?,
+        _ => return Err(Failure::unsupported_media_type(ACCEPTED)),
+    };
+    if !value.is_object() {
+        return Err(Failure::bad_request(
+            "couldn't get version/kind; json parse error: json: cannot unmarshal into Go value: the body must be an object",
+        ));
+    }
+    Ok(value)
+}
+
+pub fn json(body: &[u8]) -> Result<Value, Failure> {
+    serde_json::from_slice(body)
+        .map_err(|error| Failure::bad_request(format!("couldn't get version/kind; json parse error: {error}")))
+}
+
+/// YAML, or JSON where it is that: clients send both under the YAML types.
+pub fn yaml(body: &[u8]) -> Result<Value, Failure> {
+    if body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{')
+        && let Ok(value) = serde_json::from_slice(body)
+    {
+        return Ok(value);
+    }
+    let options = serde_saphyr::options! {
+        budget: serde_saphyr::budget! {
+            max_documents: 1,
+            max_depth: YAML_DEPTH,
+            max_aliases: 1000,
+        },
+    };
+    let wrong = |error: String| Failure::bad_request(format!("error converting YAML to JSON: {error}"));
+    let text = std::str::from_utf8(body).map_err(|error| wrong(error.to_string()))?;
+    serde_saphyr::from_str_with_options(text, options).map_err(|error| wrong(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn yaml_bodies_may_be_json_too() {
+        assert_eq!(yaml(b" {\"a\": 1}").unwrap()["a"], 1);
+        assert_eq!(yaml(b"a:\n  - b: true\n").unwrap()["a"][0]["b"], true);
+        assert_eq!(yaml(b"a: [").unwrap_err().code, 400);
+    }
+
+    #[test]
+    fn bombs_and_towers_are_refused() {
+        let tower = "[".repeat(5000);
+        assert_eq!(json(tower.as_bytes()).unwrap_err().code, 400);
+        assert_eq!(yaml(format!("a: {tower}").as_bytes()).unwrap_err().code, 400);
+        let mut bomb = String::from("a0: &a0 [x,x,x,x,x,x,x,x,x]\n");
+        for i in 1..9 {
+            let refs = vec![format!("*a{}", i - 1); 9].join(",");
+            bomb += &format!("a{i}: &a{i} [{refs}]\n");
+        }
+        assert_eq!(yaml(bomb.as_bytes()).unwrap_err().code, 400);
+    }
+}

@@ -1,0 +1,203 @@
+//! Deletion: at once where nothing waits, otherwise a mark that finalizers, the collector and namespaces work off.
+
+use std::sync::Arc;
+
+use futures::TryStreamExt;
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use super::{
+    object, read,
+    request::Query,
+    status::Failure,
+    storage::{Change, Expect, Stored, WriteError},
+    write::{Call, Done, Outcome, is_finished},
+};
+
+pub const ORPHAN: &str = "orphan";
+pub const FOREGROUND: &str = "foregroundDeletion";
+
+const ATTEMPTS: usize = 64;
+/// Deletions of a collection under way at once: well within the writer's queue.
+const AT_ONCE: usize = 64;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Propagation {
+    Background,
+    Foreground,
+    Orphan,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct DeleteOptions {
+    pub propagation: Option<Propagation>,
+    pub uid: Option<String>,
+    pub version: Option<String>,
+    pub dry_run: bool,
+}
+
+impl DeleteOptions {
+    /// From the body (DeleteOptions, if there is one) and the query.
+    pub fn parse(body: Option<&Value>, query: &Query) -> Result<DeleteOptions, Failure> {
+        let empty = Value::Null;
+        let body = body.unwrap_or(&empty);
+        let kind = body.get("kind").and_then(Value::as_str).unwrap_or("DeleteOptions");
+        if kind != "DeleteOptions" {
+            return Err(Failure::bad_request(format!("the body of a deletion must be DeleteOptions, not {kind}")));
+        }
+        let text = |value: Option<&Value>| value.and_then(Value::as_str).filter(|t| !t.is_empty()).map(str::to_string);
+        let policy = text(body.get("propagationPolicy")).or_else(|| query.get("propagationPolicy").map(str::to_string));
+        let orphan = match body.get("orphanDependents").and_then(Value::as_bool) {
+            Some(orphan) => Some(orphan),
+            None if query.get("orphanDependents").is_some() => Some(query.flag("orphanDependents")?),
+            None => None,
+        };
+        let propagation = match (policy.as_deref(), orphan) {
+            (Some("Background"), None) => Some(Propagation::Background),
+            (Some("Foreground"), None) => Some(Propagation::Foreground),
+            (Some("Orphan"), None) | (None, Some(true)) => Some(Propagation::Orphan),
+            (None, Some(false)) => Some(Propagation::Background),
+            (None, None) => None,
+            (Some(_), Some(_)) => {
+                return Err(invalid(
+                    "propagationPolicy: Invalid value: orphanDependents and deletionPropagation cannot be both set",
+                ));
+            }
+            (Some(other), None) => {
+                return Err(invalid(&format!(
+                    "propagationPolicy: Unsupported value: {other:?}: supported values: \"Background\", \"Foreground\", \"Orphan\""
+                )));
+            }
+        };
+        let listed = body.get("dryRun").and_then(Value::as_array).into_iter().flatten();
+        let asked = listed.filter_map(Value::as_str).chain(query.all("dryRun")).filter(|value| !value.is_empty());
+        let mut dry_run = false;
+        for value in asked {
+            if value != "All" {
+                return Err(invalid(&format!("dryRun: Unsupported value: {value:?}: supported values: \"All\"")));
+            }
+            dry_run = true;
+        }
+        Ok(DeleteOptions {
+            propagation,
+            uid: text(object::at(body, "preconditions.uid")),
+            version: text(object::at(body, "preconditions.resourceVersion")),
+            dry_run,
+        })
+    }
+}
+
+fn invalid(why: &str) -> Failure {
+    Failure::new(422, "Invalid", format!("DeleteOptions.meta.k8s.io \"\" is invalid: {why}"))
+}
+
+/// Deletes one object, or marks it.
+pub async fn delete(call: &Call<'_>, name: &str, options: &DeleteOptions) -> Result<Done, Failure> {
+    let resource = &call.resource;
+    let _definitions = call.lock_definitions().await;
+    for _ in 0..ATTEMPTS {
+        let current = read::find(resource, &call.namespace, name)?;
+        check_preconditions(call, &current, options)?;
+        let before = resource.value(&current);
+        let after = marked(call, &before, options.propagation);
+        let unchanged = after == before;
+        let finished = is_finished(&after);
+        if options.dry_run || (unchanged && !finished) {
+            let object = if finished { Outcome::Shown(success(call, &current)) } else { Outcome::Shown(after) };
+            return Ok(Done { code: StatusCode::OK, object, warnings: Vec::new() });
+        }
+        let change = if finished { Change::Deleted } else { Change::Modified };
+        let key = object::key(&call.namespace, name);
+        match call.commit(key, Expect::Version(current.version), after, change).await {
+            Ok(stored) => {
+                let object = if finished { Outcome::Shown(success(call, &stored)) } else { Outcome::Stored(stored) };
+                return Ok(Done { code: StatusCode::OK, object, warnings: Vec::new() });
+            }
+            // With a version asked for, the next round's check says so.
+            Err(WriteError::Stale) => {}
+            Err(error) => return Err(call.refused(error, name)),
+        }
+    }
+    Err(Failure::stale(resource.subject(name)))
+}
+
+fn check_preconditions(call: &Call<'_>, current: &Stored, options: &DeleteOptions) -> Result<(), Failure> {
+    let subject = call.resource.subject(&current.name);
+    if let Some(uid) = &options.uid
+        && *uid != current.uid
+    {
+        let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {}", current.uid);
+        return Err(Failure::conflict(subject, why));
+    }
+    if let Some(version) = &options.version
+        && *version != current.version.to_string()
+    {
+        let why = format!(
+            "Precondition failed: ResourceVersion in precondition: {version}, ResourceVersion in object meta: {}",
+            current.version
+        );
+        return Err(Failure::conflict(subject, why));
+    }
+    Ok(())
+}
+
+/// The object as deletion leaves it. The mark is made once, and counts one generation.
+fn marked(call: &Call<'_>, before: &Value, propagation: Option<Propagation>) -> Value {
+    let mut after = before.clone();
+    let mut finalizers = object::finalizers(before);
+    if let Some(propagation) = propagation {
+        let wanted = match propagation {
+            Propagation::Background => None,
+            Propagation::Foreground => Some(FOREGROUND),
+            Propagation::Orphan => Some(ORPHAN),
+        };
+        finalizers.retain(|finalizer| (finalizer != ORPHAN && finalizer != FOREGROUND) || Some(&**finalizer) == wanted);
+        if let Some(wanted) = wanted.filter(|wanted| !finalizers.iter().any(|finalizer| finalizer == wanted)) {
+            finalizers.push(wanted.to_string());
+        }
+        if finalizers != object::finalizers(before) {
+            object::set_finalizers(&mut after, finalizers);
+        }
+    }
+    if !object::is_deleting(before) {
+        object::set_meta(&mut after, "deletionTimestamp", object::now());
+        object::set_meta(&mut after, "deletionGracePeriodSeconds", 0);
+        if call.resource.has_generation() && !is_finished(&after) {
+            let generation = object::meta(before, "generation").and_then(Value::as_u64).unwrap_or(0);
+            object::set_meta(&mut after, "generation", generation + 1);
+        }
+        if call.resource.is("", "Namespace") {
+            object::put_at(&mut after, "status.phase", "Terminating".into());
+        }
+    }
+    after
+}
+
+fn success(call: &Call<'_>, stored: &Stored) -> Value {
+    let resource = &call.resource;
+    let mut details = json!({"name": stored.name, "kind": resource.plural, "uid": stored.uid});
+    if !resource.group.is_empty() {
+        details["group"] = resource.group.clone().into();
+    }
+    json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details})
+}
+
+/// Deletes every given object, many at a time so that they share syncs; one that is gone already is fine.
+pub async fn delete_all(call: &Call<'_>, objects: &[Arc<Stored>], options: &DeleteOptions) -> Result<(), Failure> {
+    futures::stream::iter(objects.iter().map(Ok))
+        .try_for_each_concurrent(AT_ONCE, async |stored: &Arc<Stored>| {
+            let one = Call {
+                inner: call.inner,
+                resource: call.resource.clone(),
+                namespace: stored.namespace.clone(),
+                options: call.options.clone(),
+            };
+            let options = DeleteOptions { uid: Some(stored.uid.clone()), ..options.clone() };
+            match delete(&one, &stored.name, &options).await {
+                // Another object by that name now, or none: this one is gone.
+                Err(failure) if failure.code != 404 && failure.code != 409 => Err(failure),
+                _ => Ok(()),
+            }
+        })
+        .await
+}

@@ -1,0 +1,302 @@
+//! What a request asks for: its path and query, parsed once. Knows the grammar of Kubernetes' URLs, not what is served.
+
+use http::{HeaderMap, Uri, header};
+
+use super::{select::Selection, status::Failure};
+
+/// The resource a path names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    pub group: String,
+    pub version: String,
+    pub plural: String,
+    pub namespace: Option<String>,
+    pub name: Option<String>,
+    pub subresource: Option<String>,
+}
+
+impl Target {
+    /// Parses `/api/v1/…` or `/apis/group/version/…` with at least a resource in it.
+    pub fn parse(path: &str) -> Option<Target> {
+        let segments: Vec<String> = path.trim_matches('/').split('/').map(decode).collect::<Option<_>>()?;
+        let words: Vec<&str> = segments.iter().map(String::as_str).collect();
+        let (group, version, rest) = match words.as_slice() {
+            ["api", version, rest @ ..] => ("", *version, rest),
+            ["apis", group, version, rest @ ..] => (*group, *version, rest),
+            _ => return None,
+        };
+        let (namespace, plural, rest) = match rest {
+            ["namespaces"] => (None, "namespaces", &rest[1..]),
+            ["namespaces", _] => (None, "namespaces", &rest[1..]),
+            ["namespaces", _, "status" | "finalize"] => (None, "namespaces", &rest[1..]),
+            ["namespaces", namespace, plural, rest @ ..] => (Some(*namespace), *plural, rest),
+            [plural, rest @ ..] => (None, *plural, rest),
+            [] => return None,
+        };
+        let (name, subresource) = match rest {
+            [] => (None, None),
+            [name] => (Some(*name), None),
+            [name, subresource] => (Some(*name), Some(*subresource)),
+            _ => return None,
+        };
+        Some(Target {
+            group: group.into(),
+            version: version.into(),
+            plural: plural.into(),
+            namespace: namespace.map(Into::into),
+            name: name.map(Into::into),
+            subresource: subresource.map(Into::into),
+        })
+    }
+}
+
+fn decode(segment: &str) -> Option<String> {
+    if !segment.contains('%') {
+        return Some(segment.to_string());
+    }
+    let mut bytes = Vec::with_capacity(segment.len());
+    let mut rest = segment.as_bytes();
+    while let [first, tail @ ..] = rest {
+        if *first == b'%' {
+            let hex = std::str::from_utf8(tail.get(..2)?).ok()?;
+            bytes.push(u8::from_str_radix(hex, 16).ok()?);
+            rest = &tail[2..];
+        } else {
+            bytes.push(*first);
+            rest = tail;
+        }
+    }
+    String::from_utf8(bytes).ok()
+}
+
+/// The query, as pairs.
+#[derive(Clone, Debug, Default)]
+pub struct Query(Vec<(String, String)>);
+
+impl Query {
+    pub fn of(uri: &Uri) -> Result<Query, Failure> {
+        axum::extract::Query::<Vec<(String, String)>>::try_from_uri(uri)
+            .map(|pairs| Query(pairs.0))
+            .map_err(|error| Failure::bad_request(format!("the query string cannot be read: {error}")))
+    }
+
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(key, value)| key == name && !value.is_empty()).map(|(_, value)| value.as_str())
+    }
+
+    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.0.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    pub fn flag(&self, name: &str) -> Result<bool, Failure> {
+        match self.get(name) {
+            None | Some("false" | "0" | "False" | "f") => Ok(false),
+            Some("true" | "1" | "True" | "t") => Ok(true),
+            Some(other) => Err(Failure::bad_request(format!("invalid value {other:?} for {name}: not a boolean"))),
+        }
+    }
+
+    pub fn number(&self, name: &str) -> Result<Option<u64>, Failure> {
+        let wrong = |text: &str| Failure::bad_request(format!("invalid value {text:?} for {name}: not a number"));
+        self.get(name).map(|text| text.parse().map_err(|_| wrong(text))).transpose()
+    }
+}
+
+/// Which version a read may or must be at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum At {
+    /// The newest: all there is here is the newest.
+    Newest,
+    /// Anything: `resourceVersion=0`.
+    Any,
+    NotOlderThan(u64),
+    Exact(u64),
+}
+
+#[derive(Clone, Debug)]
+pub struct ListOptions {
+    pub selection: Selection,
+    pub limit: Option<u64>,
+    pub continue_token: Option<String>,
+    pub at: At,
+}
+
+#[derive(Clone, Debug)]
+pub struct WatchOptions {
+    pub selection: Selection,
+    /// None: from the beginning, with what exists as ADDED.
+    pub from: Option<u64>,
+    /// End the initial state with a marked bookmark.
+    pub initial_events: Option<bool>,
+    pub bookmarks: bool,
+    pub timeout_seconds: Option<u64>,
+}
+
+fn version_of(query: &Query, name: &str) -> Result<Option<u64>, Failure> {
+    let Some(text) = query.get(name) else { return Ok(None) };
+    text.parse().map(Some).map_err(|_| {
+        Failure::bad_request(format!("invalid {name} {text:?}: it must be one that this server handed out"))
+    })
+}
+
+fn selection(query: &Query) -> Result<Selection, Failure> {
+    Selection::parse(query.get("labelSelector").unwrap_or_default(), query.get("fieldSelector").unwrap_or_default())
+}
+
+pub fn list_options(query: &Query) -> Result<ListOptions, Failure> {
+    let version = version_of(query, "resourceVersion")?;
+    let continue_token = query.get("continue").map(str::to_string);
+    let rule = query.get("resourceVersionMatch");
+    let limit = query.number("limit")?.filter(|limit| *limit > 0);
+    let refuse = |message: &str| {
+        Err(Failure::new(422, "Invalid", format!("ListOptions.meta.k8s.io \"\" is invalid: {message}")))
+    };
+    if rule.is_some() && continue_token.is_some() {
+        return refuse("resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden when continue is provided");
+    }
+    if continue_token.is_some() && version.is_some_and(|version| version > 0) {
+        return Err(Failure::bad_request("specifying resource version is not allowed when using continue"));
+    }
+    let at = match (rule, version) {
+        (Some("Exact"), Some(0)) => {
+            return refuse(
+                "resourceVersionMatch: Forbidden: resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"",
+            );
+        }
+        (Some("Exact"), Some(version)) => At::Exact(version),
+        (Some(_), None) => {
+            return refuse(
+                "resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided",
+            );
+        }
+        (Some("NotOlderThan") | None, Some(0)) => At::Any,
+        (Some("NotOlderThan"), Some(version)) => At::NotOlderThan(version),
+        // Upstream's legacy rule: with a limit the version is exact, without it a minimum.
+        (None, Some(version)) if limit.is_some() => At::Exact(version),
+        (None, Some(version)) => At::NotOlderThan(version),
+        (None, None) => At::Newest,
+        (Some(other), Some(_)) => {
+            return refuse(&format!(
+                "resourceVersionMatch: Unsupported value: {other:?}: supported values: \"Exact\", \"NotOlderThan\""
+            ));
+        }
+    };
+    Ok(ListOptions { selection: selection(query)?, limit, continue_token, at })
+}
+
+pub fn watch_options(query: &Query) -> Result<WatchOptions, Failure> {
+    let initial_events = match query.get("sendInitialEvents") {
+        None => None,
+        Some(_) => Some(query.flag("sendInitialEvents")?),
+    };
+    let refuse = |message: &str| {
+        Err(Failure::new(422, "Invalid", format!("ListOptions.meta.k8s.io \"\" is invalid: {message}")))
+    };
+    match (initial_events, query.get("resourceVersionMatch")) {
+        (Some(_), Some("NotOlderThan")) | (None, None) => {}
+        (Some(_), _) => {
+            return refuse(
+                "resourceVersionMatch: Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
+            );
+        }
+        (None, Some(_)) => {
+            return refuse(
+                "resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
+            );
+        }
+    }
+    Ok(WatchOptions {
+        selection: selection(query)?,
+        from: version_of(query, "resourceVersion")?.filter(|version| *version > 0),
+        initial_events,
+        bookmarks: query.flag("allowWatchBookmarks")?,
+        timeout_seconds: query.number("timeoutSeconds")?.filter(|seconds| *seconds > 0),
+    })
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Validation {
+    Strict,
+    Warn,
+    Ignore,
+}
+
+/// Options of every write.
+#[derive(Clone, Debug)]
+pub struct WriteOptions {
+    pub dry_run: bool,
+    pub validation: Validation,
+    pub manager: String,
+    pub manager_given: bool,
+    pub force: bool,
+}
+
+pub fn write_options(query: &Query, headers: &HeaderMap) -> Result<WriteOptions, Failure> {
+    let mut dry_run = false;
+    for value in query.all("dryRun") {
+        match value {
+            "All" => dry_run = true,
+            "" => {}
+            other => {
+                let message = format!(
+                    "CreateOptions.meta.k8s.io \"\" is invalid: dryRun: Unsupported value: {other:?}: supported values: \"All\""
+                );
+                return Err(Failure::new(422, "Invalid", message));
+            }
+        }
+    }
+    let validation = match query.get("fieldValidation") {
+        Some("Strict") => Validation::Strict,
+        None | Some("Warn") => Validation::Warn,
+        Some("Ignore") => Validation::Ignore,
+        Some(other) => {
+            let message = format!(
+                "CreateOptions.meta.k8s.io \"\" is invalid: fieldValidation: Unsupported value: {other:?}: supported values: \"Ignore\", \"Warn\", \"Strict\""
+            );
+            return Err(Failure::new(422, "Invalid", message));
+        }
+    };
+    let given = query.get("fieldManager");
+    if given.is_some_and(|name| name.len() > 128) {
+        let message =
+            "CreateOptions.meta.k8s.io \"\" is invalid: fieldManager: Too long: may not be more than 128 bytes";
+        return Err(Failure::new(422, "Invalid", message));
+    }
+    // Upstream's rule for a manager that does not say its name: the program's, from the user agent.
+    let agent = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
+    let program = agent.and_then(|agent| agent.split('/').next()).filter(|name| !name.is_empty()).unwrap_or("unknown");
+    Ok(WriteOptions {
+        dry_run,
+        validation,
+        manager: given.unwrap_or(program).chars().take(128).collect(),
+        manager_given: given.is_some(),
+        force: query.flag("force")?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Parts = (String, Option<String>, Option<String>, Option<String>);
+
+    fn parse(path: &str) -> Option<Parts> {
+        Target::parse(path).map(|t| (t.plural, t.namespace, t.name, t.subresource))
+    }
+
+    #[test]
+    fn paths_name_resources() {
+        let s = |text: &str| Some(text.to_string());
+        assert_eq!(parse("/api/v1/namespaces"), Some(("namespaces".into(), None, None, None)));
+        assert_eq!(parse("/api/v1/namespaces/a"), Some(("namespaces".into(), None, s("a"), None)));
+        assert_eq!(parse("/api/v1/namespaces/a/status"), Some(("namespaces".into(), None, s("a"), s("status"))));
+        assert_eq!(parse("/api/v1/namespaces/a/secrets"), Some(("secrets".into(), s("a"), None, None)));
+        assert_eq!(
+            parse("/apis/regatta.dev/v1alpha1/namespaces/a/agents/b/status"),
+            Some(("agents".into(), s("a"), s("b"), s("status")))
+        );
+        assert_eq!(parse("/apis/g/v1/hosts/a%3Ab"), Some(("hosts".into(), None, s("a:b"), None)));
+        assert_eq!(parse("/apis/g/v1"), None);
+        assert_eq!(parse("/api/v1/pods/a/b/c"), None);
+    }
+}

@@ -1,0 +1,95 @@
+//! Sources: directories whose manifests are applied continuously, and pruned within guards. One task per Source object;
+//! each pass reads everything, applies what differs and says in the status what came of it.
+
+mod apply;
+mod follow;
+mod kinds;
+mod scan;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use kube::api::{ObjectMeta, PostParams};
+use kube::{Api, Client, ResourceExt};
+use tokio::task::{AbortHandle, JoinSet};
+
+use super::watched::{Change, Watched};
+use crate::api::source::{ConflictPolicy, Prune};
+use crate::api::{Source, SourceSpec};
+
+/// The Source that exists by default, for `$REGATTA_HOME/manifests`.
+pub const DEFAULT: &str = "manifests";
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("cannot make the directory {} for manifests: {source}", path.display())]
+    Directory { path: PathBuf, source: std::io::Error },
+    #[error("cannot create source {DEFAULT:?}: {0}")]
+    Api(#[from] kube::Error),
+    #[error("cannot watch {} for manifests: the path is not UTF-8; choose another REGATTA_HOME", .0.display())]
+    Path(PathBuf),
+}
+
+/// Makes the manifests directory and its Source where they are missing. One that somebody changed stays as it is.
+pub async fn ensure_default(client: &Client, home: &Path) -> Result<(), Error> {
+    let directory = std::path::absolute(home)
+        .map_err(|source| Error::Directory { path: home.to_owned(), source })?
+        .join("manifests");
+    tokio::fs::create_dir_all(&directory)
+        .await
+        .map_err(|source| Error::Directory { path: directory.clone(), source })?;
+    let path = directory.to_str().ok_or_else(|| Error::Path(directory.clone()))?.to_owned();
+    let spec = SourceSpec { path, namespace: None, prune: Prune::default(), conflict: ConflictPolicy::default() };
+    let source = Source {
+        metadata: ObjectMeta { name: Some(DEFAULT.into()), ..ObjectMeta::default() },
+        spec,
+        status: None,
+    };
+    match Api::<Source>::all(client.clone()).create(&PostParams::default(), &source).await {
+        Err(kube::Error::Api(status)) if !status.is_already_exists() => Err(kube::Error::Api(status).into()),
+        Ok(_) | Err(kube::Error::Api(_)) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Keeps one follower going for each Source.
+pub async fn run(client: Client) {
+    let mut tasks = JoinSet::new();
+    let sources: Watched<Source> = Watched::start(client.clone(), &mut tasks);
+    let mut changes = sources.changes();
+    sources.ready().await;
+    // By uid; restarted when the spec changes.
+    let mut followers: HashMap<String, (i64, AbortHandle)> = HashMap::new();
+    loop {
+        let current = sources.all();
+        followers.retain(|uid, (generation, task)| {
+            let keep = current.iter().any(|s| s.metadata.uid.as_ref() == Some(uid) && generation_of(s) == *generation);
+            if !keep {
+                task.abort();
+            }
+            keep && !task.is_finished()
+        });
+        for source in current.iter().filter(|s| s.metadata.deletion_timestamp.is_none()) {
+            followers.entry(source.uid().unwrap_or_default()).or_insert_with(|| {
+                tracing::debug!(source = source.name_any(), path = source.spec.path, "following");
+                let follower = follow::Follower::new(client.clone(), sources.clone(), source);
+                (generation_of(source), tasks.spawn(follower.run()))
+            });
+        }
+        loop {
+            match changes.recv().await {
+                // Status alone moves often and means nothing here.
+                Ok(Change::Applied(s))
+                    if followers
+                        .get(&s.uid().unwrap_or_default())
+                        .is_some_and(|(generation, task)| *generation == generation_of(&s) && !task.is_finished()) => {}
+                _ => break,
+            }
+        }
+        while tasks.try_join_next().is_some() {}
+    }
+}
+
+fn generation_of(source: &Source) -> i64 {
+    source.metadata.generation.unwrap_or_default()
+}
