@@ -70,6 +70,7 @@ impl Actor {
         {
             tracing::debug!(uid = actor.uid(), %error, "no shim to adopt");
         }
+        actor.extras.repo = actor.record.origin.as_ref().and_then(|origin| actor.shared.repos.known(&origin.repo_uid));
         actor.look_at_process();
         actor.look_at_place();
         actor.look_ms = Some(now_ms());

@@ -158,10 +158,25 @@ impl Fleet {
 }
 
 fn start(shared: &Arc<Shared>, desired: Arc<Desired>) -> Entry {
-    let terminal = TerminalSlot::default();
+    let slot = TerminalSlot::default();
     let (wish, wishes) = watch::channel(Wish::Wanted(desired.clone()));
-    let actor = Actor::new(shared.clone(), &desired, wishes, terminal.clone());
-    Entry { wish, terminal, task: AbortOnDropHandle::new(tokio::spawn(actor.run())) }
+    let (shared, terminal) = (shared.clone(), slot.clone());
+    let task = async move {
+        // Its task may have ended before its time; what is on disk is not forgotten with it.
+        let actor = match Record::load(&shared.paths.agent(&desired.uid)) {
+            Ok(Some(record)) if record.owner.uid == desired.uid => {
+                let in_tmux = shared.tmux.address(&desired.uid).is_some();
+                Actor::adopt(shared, record, wishes, slot, in_tmux).await
+            }
+            Ok(_) => Actor::new(shared, &desired, wishes, slot),
+            Err(error) => {
+                tracing::error!(uid = desired.uid, %error, "left alone: the agent's record cannot be read");
+                return;
+            }
+        };
+        actor.run().await;
+    };
+    Entry { wish, terminal, task: AbortOnDropHandle::new(tokio::spawn(task)) }
 }
 
 /// The uids that have a directory.

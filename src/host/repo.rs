@@ -82,6 +82,21 @@ impl Repos {
         slot.lock_owned().await
     }
 
+    /// What is known of a clone without touching it or the network.
+    pub fn known(&self, uid: &str) -> Option<ObservedRepo> {
+        let path = self.path(uid);
+        let fetched = std::fs::metadata(path.join("FETCH_HEAD")).and_then(|file| file.modified()).ok()?;
+        let since = fetched.duration_since(std::time::UNIX_EPOCH).ok()?;
+        let default_branch = known_head(&path);
+        Some(ObservedRepo {
+            uid: uid.to_owned(),
+            head_sha: default_branch.as_deref().and_then(|branch| remote_commit(&path, branch)),
+            default_branch,
+            fetched_ms: i64::try_from(since.as_millis()).ok(),
+            error: None,
+        })
+    }
+
     /// Makes sure that the clone exists and is fresh. A fetch that fails is no error while an older clone is there.
     pub async fn ensure(&self, repo: &DesiredRepo, now_ms: i64) -> Result<Clone, Error> {
         let mut slot = self.lock(&repo.uid).await;
@@ -206,6 +221,7 @@ async fn fetch(path: &Path) -> Result<(), git::Error> {
 /// The branch that agents start from: the Repo's own word, else the remote's HEAD, else what was known before.
 async fn default_branch(path: &Path, repo: &DesiredRepo, reachable: bool) -> String {
     if let Some(branch) = &repo.spec.default_branch {
+        remember_head(path, branch);
         return branch.clone();
     }
     let found = match &repo.spec.path {

@@ -38,8 +38,7 @@ impl Actor {
             Step::EnsureRepo => self.ensure_repo(&desired).await,
             Step::EnsureWorktree => self.ensure_worktree(&desired).await,
             Step::EnsureSession { epoch, restart, streak } => {
-                self.seen.memory.streak = streak;
-                self.ensure_session(&desired, epoch, restart).await
+                self.ensure_session(&desired, epoch, restart, streak).await
             }
             Step::TypePrompt => self.type_prompt(&desired).await,
             Step::Rest => {
@@ -130,7 +129,13 @@ impl Actor {
             .map_err(|error| Failure::new("HostFailed", format!("cannot create {}: {error}", directory.display())))
     }
 
-    async fn ensure_session(&mut self, desired: &Desired, epoch: u64, restart: bool) -> Result<(), Failure> {
+    async fn ensure_session(
+        &mut self,
+        desired: &Desired,
+        epoch: u64,
+        restart: bool,
+        streak: i32,
+    ) -> Result<(), Failure> {
         let launch = match launch::check(desired) {
             Ok(launch) => launch,
             Err(error) => {
@@ -154,7 +159,7 @@ impl Actor {
         let _permit = shared.starts.acquire().await.expect("the semaphore is never closed");
         let memory = &mut self.seen.memory;
         if memory.epoch != epoch {
-            memory.epoch = epoch;
+            (memory.epoch, memory.streak) = (epoch, streak);
             memory.restarts = memory.restarts.saturating_add(i32::from(restart));
         }
         (memory.launched, memory.stop_asked, memory.rested) = (false, false, false);
@@ -325,7 +330,9 @@ impl Actor {
         };
         let uid = repo.map(|repo| repo.uid.as_str());
         let trash = worktree::put_away(&self.shared.repos, uid, &self.place()).await.map_err(|error| failed(&error))?;
-        trash.map(delete_later);
+        if let Some(trash) = trash {
+            delete_later(trash);
+        }
         let fate = desired.effective.on_delete.branch.unwrap_or_default();
         if let (Some(uid), BranchFate::DeleteWhenMerged, Some(origin)) = (uid, fate, &self.record.origin) {
             let deleted = worktree::delete_merged_branch(&self.shared.repos, uid, &origin.branch).await;
@@ -358,7 +365,9 @@ impl Actor {
             _ => {}
         }
         let trash = worktree::put_away(&self.shared.repos, None, &self.directory()).await;
-        trash.map_err(|error| failed(&error))?.map(delete_later);
+        if let Some(trash) = trash.map_err(|error| failed(&error))? {
+            delete_later(trash);
+        }
         self.seen.gone = true;
         Ok(())
     }

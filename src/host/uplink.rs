@@ -60,8 +60,14 @@ pub async fn run(host: &Host, link: &Link) -> Result<(), Error> {
         tokio::select! {
             () = link.closed() => return Ok(()),
             Some(said) = under_way.next(), if !under_way.is_empty() => {
-                let uid: String = said?;
+                let (uid, outcome): (String, Result<(), Error>) = said;
                 busy.remove(&uid);
+                match outcome {
+                    Ok(()) => {}
+                    // One record that is not taken is no reason to drop the link; the digests will differ.
+                    Err(error @ Error::Refused { .. }) => tracing::warn!(uid, %error, "a report was refused"),
+                    Err(error) => return Err(error),
+                }
             }
             () = host.board().changed() => {}
             _ = beat.tick() => {
@@ -91,9 +97,10 @@ async fn heartbeat(host: &Host, link: &Link) -> Result<bool, Error> {
     Ok(theirs != mine)
 }
 
-async fn say(link: &Link, observed: Observed) -> Result<String, Error> {
-    send(link, Method::PUT, &format!("/observed/{}", observed.uid), &observed, "report an agent").await?;
-    Ok(observed.uid)
+async fn say(link: &Link, observed: Observed) -> (String, Result<(), Error>) {
+    let path = format!("/observed/{}", observed.uid);
+    let outcome = send(link, Method::PUT, &path, &observed, "report an agent").await;
+    (observed.uid, outcome.map(drop))
 }
 
 async fn ask<T: DeserializeOwned>(

@@ -1,5 +1,7 @@
 //! The host with real tmux and real git: what it is told over a link, and what becomes of it on the machine.
 
+#![allow(clippy::unwrap_used)]
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -612,12 +614,49 @@ async fn the_last_agent_takes_its_tmux_server_with_it() {
     world.forget(&world.uid(1)).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_control_connection_that_dies_is_made_anew_and_no_agent_notices() {
+    let world = World::new().await;
+    world.want(world.agent(1, &["sleep", "1000"])).await;
+    let before = world.until_ready(&world.uid(1), "Running").await;
+    let [socket] = &world.sockets()[..] else { panic!("one server: {:?}", world.sockets()) };
+    let clients = Command::new("tmux").args(["-L", socket, "list-clients", "-F", "#{client_pid}"]).output().unwrap();
+    let pid = String::from_utf8_lossy(&clients.stdout).trim().parse().unwrap();
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL).unwrap();
+    world.want(world.agent(2, &["sleep", "1000"])).await;
+    world.until_ready(&world.uid(2), "Running").await;
+    assert_eq!(world.sockets().len(), 1, "in the same server");
+    assert_eq!(world.plane.observed(&world.uid(1)).unwrap().session, before.session);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_nobody_wants_is_left_alone_until_its_object_is_said_to_be_gone() {
+    let mut world = World::new().await;
+    let repo = repository(world.directory.path());
+    world.want(in_repo(world.agent(1, &["sleep", "1000"]), &repo)).await;
+    let before = world.until_ready(&world.uid(1), "Running").await;
+    world.crash().await;
+    world.plane.inner.lock().unwrap().desired.clear();
+    world.start().await;
+    let unasked = world.until(&world.uid(1), "found", |o| o.desired_version.is_empty()).await;
+    assert_eq!(ready(&unasked), (Truth::True, "Running"));
+    assert_eq!(unasked.session, before.session);
+    assert_eq!(unasked.repo.unwrap().head_sha, before.repo.unwrap().head_sha);
+    std::fs::write(world.worktree(&world.uid(1)).join("work"), "work").unwrap();
+    world.forget(&world.uid(1)).await;
+    let directory = world.home().join("agents").join(world.uid(1));
+    poll(|| !directory.exists(), "nothing of it is left").await;
+    let kept = world.running.as_ref().unwrap().host.kept_worktrees().unwrap();
+    assert_eq!(kept.len(), 1, "but its work");
+    assert!(kept[0].path.join("work").exists());
+}
+
 /// How long 100 agents take from the first record to the last Ready, and what an idle one costs.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "a measurement"]
 async fn measure_a_hundred_agents() {
     let count: u32 = std::env::var("AGENTS").ok().and_then(|n| n.parse().ok()).unwrap_or(100);
-    let world = World::new().await;
+    let mut world = World::new().await;
     let repo = repository(world.directory.path());
     let with_repo = std::env::var("REPO").is_ok();
     let begin = Instant::now();
@@ -647,6 +686,30 @@ async fn measure_a_hundred_agents() {
         *pss.entry(kind).or_default() += kib.unwrap_or_default();
     }
     println!("PSS per agent, KiB: {:?}", pss.iter().map(|(k, v)| (*k, v / u64::from(count))).collect::<Vec<_>>());
+    let own = |field: &str| {
+        let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+        let fields: Vec<u64> = stat.split(' ').map(|f| f.parse().unwrap_or_default()).collect();
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        match field {
+            "ticks" => fields[13] + fields[14],
+            _ => {
+                status.lines().find_map(|l| l.strip_prefix("RssAnon:")?.trim().split(' ').next()?.parse().ok()).unwrap()
+            }
+        }
+    };
+    println!("this process, host and control plane: {} KiB anonymous", own("rss"));
+    let before = own("ticks");
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    println!("idle for 10 s: {} ms of CPU", (own("ticks") - before) * 10);
+    world.crash().await;
+    world.plane.inner.lock().unwrap().observed.clear();
+    let begin = Instant::now();
+    world.start().await;
+    println!("started again in {:?}", begin.elapsed());
+    for n in 1..=count {
+        world.until_ready(&world.uid(n), "Running").await;
+    }
+    println!("all adopted and told after {:?}", begin.elapsed());
 }
 
 async fn poll(holds: impl Fn() -> bool, what: &str) {

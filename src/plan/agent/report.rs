@@ -16,7 +16,7 @@ pub struct Report {
 
 pub fn report(desired: Option<&Desired>, seen: &Seen, now_ms: i64) -> Report {
     let activity = activity(desired, seen, now_ms);
-    let ready = ready(desired, seen, activity);
+    let ready = ready(desired, seen);
     let message = match ready.status {
         Truth::True => String::new(),
         Truth::False | Truth::Unknown => ready.message.clone(),
@@ -91,19 +91,24 @@ fn activity(desired: Option<&Desired>, seen: &Seen, now_ms: i64) -> Activity {
     }
 }
 
-fn ready(desired: Option<&Desired>, seen: &Seen, activity: Activity) -> Verdict {
+fn ready(desired: Option<&Desired>, seen: &Seen) -> Verdict {
     let no = |reason: &str, message: String| Verdict::new(READY, Truth::False, reason, message);
     let yes = |reason: &str| Verdict::new(READY, Truth::True, reason, "");
     let trouble = seen.trouble.as_ref().map(|trouble| no(&trouble.reason, trouble.message.clone()));
-    if let Process::Unreachable { why } = &seen.process {
-        return Verdict::new(READY, Truth::Unknown, "SessionUnknown", why);
-    }
+    let unknown = |why: &str| Verdict::new(READY, Truth::Unknown, "SessionUnknown", why);
     let alive = matches!(seen.process, Process::Alive { .. });
     let Some(desired) = desired else {
-        let ended = if let Process::Ended(end) = &seen.process { tell(end) } else { String::new() };
-        return if alive { yes("Running") } else { no("NotAskedFor", ended) };
+        return match &seen.process {
+            Process::Alive { .. } => yes("Running"),
+            Process::Unreachable { why } => unknown(why),
+            Process::Ended(end) => no("NotAskedFor", tell(end)),
+            Process::Absent => no("NotAskedFor", String::new()),
+        };
     };
     if desired.deleting {
+        if let Process::Unreachable { why } = &seen.process {
+            return unknown(why);
+        }
         return match (&seen.harvest, trouble) {
             _ if alive => no("Stopping", "the agent is being ended".into()),
             (_, Some(trouble)) => trouble,
@@ -118,7 +123,7 @@ fn ready(desired: Option<&Desired>, seen: &Seen, activity: Activity) -> Verdict 
         }
         (Process::Alive { .. }, Run::Running) => yes("Running"),
         (Process::Absent | Process::Ended(_), Run::Stopped) => yes("Stopped"),
-        (Process::Unreachable { .. }, _) => unreachable_is_told_above(activity),
+        (Process::Unreachable { why }, _) => unknown(why),
         (Process::Absent, Run::Running) => {
             hindered(desired, seen).or(trouble).unwrap_or_else(|| no("Starting", "the agent is being started".into()))
         }
@@ -139,10 +144,6 @@ fn ready(desired: Option<&Desired>, seen: &Seen, activity: Activity) -> Verdict 
             }),
         },
     }
-}
-
-fn unreachable_is_told_above(activity: Activity) -> Verdict {
-    Verdict::new(READY, Truth::Unknown, "SessionUnknown", format!("{activity:?}"))
 }
 
 /// What in the agent's own values keeps it from being started.
