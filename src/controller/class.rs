@@ -61,8 +61,8 @@ fn status(class: &AgentClass, agents: i32, now: Timestamp) -> AgentClassStatus {
         ),
         _ => Verdict::new(READY, Truth::True, "Accepted", "agents may name this class"),
     };
-    let stalled = (ready.status != Truth::True)
-        .then(|| Verdict { kind: STALLED.into(), status: Truth::True, ..ready.clone() });
+    let stalled =
+        (ready.status != Truth::True).then(|| Verdict { kind: STALLED.into(), status: Truth::True, ..ready.clone() });
     let before = class.status.as_ref().map_or(&[][..], |s| &s.conditions);
     let generation = class.metadata.generation;
     let conditions = [Some(ready), stalled].into_iter().flatten();

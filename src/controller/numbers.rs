@@ -46,10 +46,9 @@ impl Numbers {
             let data = counter.data.get_or_insert_default();
             let last = match data.get(namespace) {
                 None => 0,
-                Some(value) => value.parse::<i64>().map_err(|_| Error::NotANumber {
-                    namespace: namespace.to_owned(),
-                    value: value.clone(),
-                })?,
+                Some(value) => value
+                    .parse::<i64>()
+                    .map_err(|_| Error::NotANumber { namespace: namespace.to_owned(), value: value.clone() })?,
             };
             let first = last.max(seen) + 1;
             let end = first + count as i64;
@@ -71,7 +70,11 @@ impl Numbers {
 
 fn empty() -> ConfigMap {
     ConfigMap {
-        metadata: ObjectMeta { name: Some(NAME.into()), namespace: Some(SYSTEM_NAMESPACE.into()), ..Default::default() },
+        metadata: ObjectMeta {
+            name: Some(NAME.into()),
+            namespace: Some(SYSTEM_NAMESPACE.into()),
+            ..Default::default()
+        },
         data: Some(BTreeMap::new()),
         ..Default::default()
     }

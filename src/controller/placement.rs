@@ -224,7 +224,8 @@ impl Controller {
         };
         let decisions = agents.into_iter().zip(decided).map(|(agent, placement)| {
             let own = agent.status.as_ref().and_then(|s| s.number);
-            let number = own.or_else(|| numbers.get_mut(&agent.namespace().unwrap_or_default()).and_then(Iterator::next));
+            let number =
+                own.or_else(|| numbers.get_mut(&agent.namespace().unwrap_or_default()).and_then(Iterator::next));
             Decision { agent, number: number.expect("as many numbers were taken as agents had none"), placement }
         });
         Ok(decisions.filter(Decision::is_new).collect())
@@ -373,9 +374,7 @@ pub(super) fn repo_of(agent: &Agent) -> Option<Key> {
 }
 
 /// What `try_recv` had, in the words of `recv`; `None` when it had nothing.
-fn taken<T>(
-    received: Result<T, broadcast::error::TryRecvError>,
-) -> Option<Result<T, broadcast::error::RecvError>> {
+fn taken<T>(received: Result<T, broadcast::error::TryRecvError>) -> Option<Result<T, broadcast::error::RecvError>> {
     match received {
         Ok(value) => Some(Ok(value)),
         Err(broadcast::error::TryRecvError::Lagged(count)) => Some(Err(broadcast::error::RecvError::Lagged(count))),

@@ -113,19 +113,13 @@ fn verdicts(repo: &Repo, mirrors: &[Mirror], agents: &[Arc<Agent>]) -> Vec<Verdi
     let hosts: Vec<&str> = mirrors.iter().map(|m| m.host.as_str()).collect();
     if !hosts.is_empty() {
         let message = format!("on {}", hosts.join(", "));
-        return vec![
-            is(FETCHED, Truth::True, "Fetched", message.clone()),
-            is(READY, Truth::True, "Fetched", message),
-        ];
+        return vec![is(FETCHED, Truth::True, "Fetched", message.clone()), is(READY, Truth::True, "Fetched", message)];
     }
     let worked_on = agents.iter().any(|a| a.status.as_ref().is_some_and(|s| s.worktree.is_some()));
     match agents.iter().find_map(|a| host_of(a)) {
         Some(host) if !worked_on => {
             let message = format!("host {host:?} is making its clone");
-            vec![
-                is(READY, Truth::False, "Cloning", message.clone()),
-                is(RECONCILING, Truth::True, "Cloning", message),
-            ]
+            vec![is(READY, Truth::False, "Cloning", message.clone()), is(RECONCILING, Truth::True, "Cloning", message)]
         }
         _ => vec![is(READY, Truth::True, "Accepted", "the first agent on a host makes the clone there".into())],
     }

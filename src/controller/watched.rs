@@ -143,8 +143,7 @@ impl<K: Resource> Shared<K> {
     /// Takes a new complete list, telling only what differs.
     fn replace(&self, list: Vec<K>) {
         let fresh: HashMap<Key, Arc<K>> = list.into_iter().map(|o| (Key::of(&o), Arc::new(o))).collect();
-        let old =
-            std::mem::replace(&mut *self.objects.write().unwrap_or_else(PoisonError::into_inner), fresh.clone());
+        let old = std::mem::replace(&mut *self.objects.write().unwrap_or_else(PoisonError::into_inner), fresh.clone());
         for (key, object) in &old {
             if !fresh.contains_key(key) {
                 self.tell(Change::Deleted(object.clone()));

@@ -56,7 +56,10 @@ pub fn build(agent: &Agent, referred: &Referred<'_>) -> Desired {
 
     if let Some(class_ref) = class_ref.as_ref().filter(|_| class.is_none()) {
         blocked.by("ClassNotFound", || {
-            format!("agentclass {:?} does not exist in this namespace; create it, or change spec.classRef", class_ref.name)
+            format!(
+                "agentclass {:?} does not exist in this namespace; create it, or change spec.classRef",
+                class_ref.name
+            )
         });
     }
     let name = effective::adapter_name(&agent.spec, class);
@@ -76,7 +79,10 @@ pub fn build(agent: &Agent, referred: &Referred<'_>) -> Desired {
             Workspace::Worktree {
                 repo: repo.unwrap_or_else(|| {
                     blocked.by("RepoNotFound", || {
-                        format!("repo {:?} does not exist in this namespace; create it, and the agent starts", repo_ref.name)
+                        format!(
+                            "repo {:?} does not exist in this namespace; create it, and the agent starts",
+                            repo_ref.name
+                        )
                     });
                     let spec = RepoSpec { url: None, path: None, initialize: None, default_branch: None };
                     DesiredRepo { uid: String::new(), name: repo_ref.name.clone(), spec }
@@ -98,7 +104,10 @@ pub fn build(agent: &Agent, referred: &Referred<'_>) -> Desired {
                 match secret_value(referred.secrets.get(key.name.as_str()).copied(), &key.key) {
                     Ok(value) => secret.push((name.clone(), value)),
                     Err(why) => blocked.by("SecretNotUsable", || {
-                        format!("environment variable {name} comes from key {:?} of secret {:?}: {why}", key.key, key.name)
+                        format!(
+                            "environment variable {name} comes from key {:?} of secret {:?}: {why}",
+                            key.key, key.name
+                        )
                     }),
                 }
             }
@@ -236,8 +245,7 @@ mod tests {
         ]});
         let with = |value: &str| {
             let secret: Secret = from_value(json!({"metadata": {"name": "s"}, "data": {"k": value}})).unwrap();
-            let referred =
-                Referred { secrets: BTreeMap::from([("s", &secret)]), adapter: Some(&adapter), ..nothing() };
+            let referred = Referred { secrets: BTreeMap::from([("s", &secret)]), adapter: Some(&adapter), ..nothing() };
             build(&agent(spec.clone()), &referred)
         };
         let (one, two) = (with("YQ=="), with("Yg=="));

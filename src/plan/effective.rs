@@ -40,8 +40,7 @@ pub fn effective(agent: &AgentSpec, class: Option<&AgentClassSpec>, adapter: &Ad
 pub fn env<'a>(agent: &'a AgentSpec, class: Option<&'a AgentClassSpec>) -> Vec<&'a EnvVar> {
     let own: BTreeMap<&str, &EnvVar> = agent.env.iter().map(|v| (v.name.as_str(), v)).collect();
     let inherited = class.map_or(&[][..], |c| &c.env);
-    let mut merged: Vec<&EnvVar> =
-        inherited.iter().map(|v| own.get(v.name.as_str()).copied().unwrap_or(v)).collect();
+    let mut merged: Vec<&EnvVar> = inherited.iter().map(|v| own.get(v.name.as_str()).copied().unwrap_or(v)).collect();
     merged.extend(agent.env.iter().filter(|v| !inherited.iter().any(|i| i.name == v.name)));
     merged
 }

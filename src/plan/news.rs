@@ -33,7 +33,13 @@ pub fn between(before: &AgentStatus, after: &AgentStatus) -> Vec<News> {
             1 => format!("started in tmux session {}", session.tmux),
             n => format!("started again (epoch {n}) in tmux session {}", session.tmux),
         };
-        news.push(News { key: format!("started-{}", session.epoch), tone: Tone::Normal, reason: "Started", action: "Start", note });
+        news.push(News {
+            key: format!("started-{}", session.epoch),
+            tone: Tone::Normal,
+            reason: "Started",
+            action: "Start",
+            note,
+        });
     }
     if let Some(exit) = &after.exit
         && before.exit.as_ref().is_none_or(|e| e.epoch != exit.epoch)

@@ -121,7 +121,9 @@ fn explain(wish: Wish<'_>, kept_away: Vec<(&Candidate<'_>, Obstacle)>) -> Verdic
     {
         return wait(
             NO_HOST_FITS,
-            format!("spec.host.name asks for host {name:?}, which is not known; join it with `regatta host join`, or change spec.host"),
+            format!(
+                "spec.host.name asks for host {name:?}, which is not known; join it with `regatta host join`, or change spec.host"
+            ),
         );
     }
     // Who was never meant says nothing about why the agent waits.

@@ -82,8 +82,11 @@ pub fn prune(scan: &Scan<'_>) -> Pruning {
         let blocked = Some(format!("{count} missing from the files stay, because {why}"));
         return Pruning { blocked, ..Pruning::default() };
     }
-    let since: BTreeMap<Key, i64> =
-        absent.iter().map(|i| Key::of(i)).map(|k| (k.clone(), absent_since.get(&k).copied().unwrap_or(*now_ms))).collect();
+    let since: BTreeMap<Key, i64> = absent
+        .iter()
+        .map(|i| Key::of(i))
+        .map(|k| (k.clone(), absent_since.get(&k).copied().unwrap_or(*now_ms)))
+        .collect();
     if absent.len() * 2 > inventory.len() && inventory.len() > SMALL_SET && !allowed {
         let blocked = Some(format!(
             "{} of {} are missing from the files at once, more than half; put the files back, or, if this is meant, \

@@ -7,9 +7,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use crate::api::agent_status::Exit;
-use crate::api::conditions::{
-    DIRTY_WORKTREE, READY, RECONCILING, SCHEDULED, STALLED, Truth, Verdict, find, shorten,
-};
+use crate::api::conditions::{DIRTY_WORKTREE, READY, RECONCILING, SCHEDULED, STALLED, Truth, Verdict, find, shorten};
 use crate::api::link::Observed;
 use crate::api::{Activity, AgentStatus};
 
@@ -92,7 +90,8 @@ pub fn lost(current: &AgentStatus, host: &str, since: Timestamp, now: Timestamp)
     );
     let generation = current.observed_generation;
     let mut status = owned(current);
-    let unknown = Verdict::new(READY, Truth::Unknown, HOST_LOST, message).over(&current.conditions, generation, &to_seconds(now));
+    let unknown =
+        Verdict::new(READY, Truth::Unknown, HOST_LOST, message).over(&current.conditions, generation, &to_seconds(now));
     status.conditions.retain(|c| ![READY, RECONCILING, STALLED].contains(&c.type_.as_str()));
     status.conditions.push(unknown);
     status.conditions.sort_by(|a, b| a.type_.cmp(&b.type_));

@@ -46,8 +46,9 @@ pub fn record(shared: &Shared, agent: &Agent) -> Desired {
     let namespace = agent.namespace().unwrap_or_default();
     let class = class_of(shared, agent);
     let repo = agent.spec.repo_ref.as_ref().and_then(|r| shared.repos.get(&Key::new(&namespace, &r.name)));
-    let secrets: Vec<Arc<Secret>> =
-        secrets_of(agent, class.as_deref()).filter_map(|name| shared.secrets.get(&Key::new(&namespace, name))).collect();
+    let secrets: Vec<Arc<Secret>> = secrets_of(agent, class.as_deref())
+        .filter_map(|name| shared.secrets.get(&Key::new(&namespace, name)))
+        .collect();
     let by_name: BTreeMap<&str, &Secret> =
         secrets.iter().filter_map(|s| Some((s.metadata.name.as_deref()?, &**s))).collect();
     let referred = Referred {

@@ -64,7 +64,8 @@ async fn write_status(client: &Client, state: &HostState, agent: Arc<Agent>, obs
         Urgency::Nothing => return Outcome::Done,
         Urgency::Now => {}
         Urgency::After(pause) => {
-            if let Some(left) = last_write.and_then(|at| pause.checked_sub(at.elapsed())).filter(|left| !left.is_zero()) {
+            if let Some(left) = last_write.and_then(|at| pause.checked_sub(at.elapsed())).filter(|left| !left.is_zero())
+            {
                 return Outcome::Again(left);
             }
         }
@@ -131,7 +132,8 @@ pub async fn mirror(shared: &Shared, state: &HostState, uid: &str) -> Outcome {
         return Outcome::Done;
     }
     let written =
-        write::status(&write::api_of(&shared.api, &*repo), &*repo, &state.manager(), &json!({"mirrors": [mirror]})).await;
+        write::status(&write::api_of(&shared.api, &*repo), &*repo, &state.manager(), &json!({"mirrors": [mirror]}))
+            .await;
     match written {
         Ok(_) => Outcome::Done,
         Err(error) if write::outdated(&error) => Outcome::Done,

@@ -133,7 +133,12 @@ impl HostState {
 
     pub fn known(&self) -> Vec<String> {
         let picture = self.picture();
-        picture.sent.keys().chain(picture.observed.keys().filter(|uid| !picture.sent.contains_key(*uid))).cloned().collect()
+        picture
+            .sent
+            .keys()
+            .chain(picture.observed.keys().filter(|uid| !picture.sent.contains_key(*uid)))
+            .cloned()
+            .collect()
     }
 
     /// Whether this generation of a spec was not seen before.
