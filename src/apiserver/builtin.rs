@@ -16,6 +16,7 @@ use k8s_openapi::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
+use tokio_util::sync::CancellationToken;
 
 use super::{
     names::NameRule,
@@ -239,6 +240,7 @@ fn resource(store: &Store, builtin: &'static Builtin) -> Resource {
         scale: None,
         origin: Origin::Builtin(builtin),
         deprecation: None,
+        retired: CancellationToken::new(),
     }
 }
 

@@ -32,8 +32,6 @@ pub async fn run(server: Weak<Inner>, stopping: CancellationToken) {
         let chores = tokio::select! {
             chores = store.chores() => chores,
             () = stopping.cancelled() => return,
-            // Lets the server be dropped by whoever forgot to shut it down.
-            () = tokio::time::sleep(Duration::from_secs(5)) => Vec::new(),
         };
         let Some(inner) = server.upgrade() else { return };
         let mut failed = Vec::new();
@@ -62,15 +60,17 @@ async fn work(inner: &Arc<Inner>, chore: &Chore) -> Result<(), Failure> {
     match chore {
         Chore::OwnerGone(uid) => {
             for (collection, key) in inner.store.dependents(uid) {
-                check_owners(inner, &collection, &key).await?;
-            }
-            // The uid may be of an owner that waits for its last dependent.
-            for resource in inner.registry.served().distinct() {
-                if let Some(waiting) = resource.collection.all().into_iter().find(|o| o.uid == *uid && o.deleting) {
-                    look(inner, &resource, &waiting).await?;
-                }
+                check_owners(inner, &collection, &key, Some(uid)).await?;
             }
             Ok(())
+        }
+        Chore::DependentLeft { namespace, api_version, kind, name } => {
+            let Some(resource) = inner.registry.served().find_kind(api_version, kind) else { return Ok(()) };
+            let namespace = if resource.namespaced { namespace.as_str() } else { "" };
+            match resource.collection.get(&object::key(namespace, name)) {
+                Some(stored) if stored.deleting => look(inner, &resource, &stored).await,
+                _ => Ok(()),
+            }
         }
         Chore::Look { collection, key } => {
             let Some(resource) = inner.registry.served().of_collection(collection) else { return Ok(()) };
@@ -78,7 +78,7 @@ async fn work(inner: &Arc<Inner>, chore: &Chore) -> Result<(), Failure> {
             if stored.deleting {
                 look(inner, &resource, &stored).await?;
             }
-            check_owners(inner, collection, key).await
+            check_owners(inner, collection, key, None).await
         }
         Chore::Left(namespace) => {
             check_definitions(inner).await?;
@@ -126,7 +126,7 @@ async fn look(inner: &Arc<Inner>, resource: &Arc<Resource>, stored: &Arc<Stored>
             blocked |= owners(&dependent)
                 .iter()
                 .any(|owner| owner["uid"] == *stored.uid && owner["blockOwnerDeletion"] == true);
-            check_owners(inner, &collection, &key).await?;
+            check_owners(inner, &collection, &key, None).await?;
         }
         // Dependents that were deleted just now bring this object back as a chore of their own.
         if !blocked || inner.store.dependents(&stored.uid).is_empty() {
@@ -181,15 +181,20 @@ fn owner(inner: &Inner, dependent: &Stored, reference: &Value) -> Owner {
     }
 }
 
-/// Deletes an object none of whose owners is left; forgets owners that are gone where another is left.
-async fn check_owners(inner: &Arc<Inner>, collection: &str, key: &str) -> Result<(), Failure> {
+/// Deletes an object none of whose owners is left; forgets owners that are gone where another is left. `gone` is known to
+/// be gone, even if its kind is served no more.
+async fn check_owners(inner: &Arc<Inner>, collection: &str, key: &str, gone: Option<&str>) -> Result<(), Failure> {
     let Some(resource) = inner.registry.served().of_collection(collection) else { return Ok(()) };
     let Some(stored) = resource.collection.get(key) else { return Ok(()) };
     let references = owners(&stored);
     if references.is_empty() || stored.deleting {
         return Ok(());
     }
-    let states: Vec<Owner> = references.iter().map(|reference| owner(inner, &stored, reference)).collect();
+    let state = |reference: &Value| match gone {
+        Some(uid) if reference["uid"] == uid => Owner::Gone,
+        _ => owner(inner, &stored, reference),
+    };
+    let states: Vec<Owner> = references.iter().map(state).collect();
     if states.iter().all(|state| *state == Owner::Alive) {
         return Ok(());
     }

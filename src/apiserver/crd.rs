@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
 use super::{
     object,
@@ -217,9 +218,10 @@ pub fn resources(store: &Store, object: &Value) -> Result<Vec<Arc<Resource>>, St
             }),
             origin: Origin::Custom,
             deprecation: deprecated,
+            retired: CancellationToken::new(),
         }));
     }
-    resources.sort_by(|a, b| rank(&b.version).cmp(&rank(&a.version)));
+    resources.sort_by_key(|resource| std::cmp::Reverse(rank(&resource.version)));
     Ok(resources)
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures::TryStreamExt;
 use http::StatusCode;
 use serde_json::{Value, json};
 
@@ -17,6 +18,8 @@ pub const ORPHAN: &str = "orphan";
 pub const FOREGROUND: &str = "foregroundDeletion";
 
 const ATTEMPTS: usize = 64;
+/// Deletions of a collection under way at once: well within the writer's queue.
+const AT_ONCE: usize = 64;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Propagation {
@@ -179,21 +182,22 @@ fn success(call: &Call<'_>, stored: &Stored) -> Value {
     json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details})
 }
 
-/// Deletes every given object; one that is gone already is fine.
+/// Deletes every given object, many at a time so that they share syncs; one that is gone already is fine.
 pub async fn delete_all(call: &Call<'_>, objects: &[Arc<Stored>], options: &DeleteOptions) -> Result<(), Failure> {
-    for stored in objects {
-        let one = Call {
-            inner: call.inner,
-            resource: call.resource.clone(),
-            namespace: stored.namespace.clone(),
-            options: call.options.clone(),
-        };
-        match delete(&one, &stored.name, &DeleteOptions { uid: Some(stored.uid.clone()), ..options.clone() }).await {
-            Ok(_) => {}
-            // Another object by that name now, or none: this one is gone.
-            Err(failure) if failure.code == 404 || failure.code == 409 => {}
-            Err(failure) => return Err(failure),
-        }
-    }
-    Ok(())
+    futures::stream::iter(objects.iter().map(Ok))
+        .try_for_each_concurrent(AT_ONCE, async |stored: &Arc<Stored>| {
+            let one = Call {
+                inner: call.inner,
+                resource: call.resource.clone(),
+                namespace: stored.namespace.clone(),
+                options: call.options.clone(),
+            };
+            let options = DeleteOptions { uid: Some(stored.uid.clone()), ..options.clone() };
+            match delete(&one, &stored.name, &options).await {
+                // Another object by that name now, or none: this one is gone.
+                Err(failure) if failure.code != 404 && failure.code != 409 => Err(failure),
+                _ => Ok(()),
+            }
+        })
+        .await
 }

@@ -65,7 +65,7 @@ fn take<'a>(step: &Step, value: &'a Value) -> Vec<&'a Value> {
 fn holds(test: &Test, found: &[&Value]) -> bool {
     match test {
         Test::Exists => !found.is_empty(),
-        Test::Equal(wanted) => found.iter().any(|value| *value == wanted),
+        Test::Equal(wanted) => found.contains(&wanted),
         Test::Differ(other) => found.iter().any(|value| *value != other),
     }
 }

@@ -53,7 +53,12 @@ pub struct Registry {
     served: RwLock<Arc<Served>>,
     definitions: Arc<Collection>,
     /// Compiled resources by the definition's uid and generation: compiling rules takes a while.
-    compiled: Mutex<HashMap<String, (u64, Vec<Arc<Resource>>)>>,
+    compiled: Mutex<HashMap<String, Compiled>>,
+}
+
+struct Compiled {
+    generation: u64,
+    resources: Vec<Arc<Resource>>,
 }
 
 impl Registry {
@@ -82,9 +87,9 @@ impl Registry {
                 continue;
             }
             let generation = object::meta(&value, "generation").and_then(serde_json::Value::as_u64).unwrap_or(0);
-            let known = compiled.remove(&stored.uid).filter(|(seen, _)| *seen == generation);
+            let known = compiled.get(&stored.uid).filter(|known| known.generation == generation);
             let made = match known {
-                Some((_, made)) => made,
+                Some(known) => known.resources.clone(),
                 None => match crd::resources(store, &value) {
                     Ok(made) => {
                         refresh(&made);
@@ -97,10 +102,15 @@ impl Registry {
                 },
             };
             resources.extend(made.iter().cloned());
-            kept.insert(stored.uid.clone(), (generation, made));
+            kept.insert(stored.uid.clone(), Compiled { generation, resources: made });
         }
-        *compiled = kept;
+        let before = std::mem::replace(&mut *compiled, kept);
         *self.served.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Served::new(resources));
+        for (uid, old) in before {
+            if compiled.get(&uid).is_none_or(|kept| kept.generation != old.generation) {
+                old.resources.iter().for_each(|resource| resource.retired.cancel());
+            }
+        }
     }
 }
 

@@ -278,7 +278,9 @@ pub fn write_options(query: &Query, headers: &HeaderMap, _user: &User) -> Result
 mod tests {
     use super::*;
 
-    fn parse(path: &str) -> Option<(String, Option<String>, Option<String>, Option<String>)> {
+    type Parts = (String, Option<String>, Option<String>, Option<String>);
+
+    fn parse(path: &str) -> Option<Parts> {
         Target::parse(path).map(|t| (t.plural, t.namespace, t.name, t.subresource))
     }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::JSONSchemaProps;
 use serde_json::Value;
+use tokio_util::sync::CancellationToken;
 
 use super::{
     builtin::Builtin,
@@ -43,6 +44,8 @@ pub struct Resource {
     pub scale: Option<Scale>,
     pub origin: Origin,
     pub deprecation: Option<String>,
+    /// Cancelled when the definition changes or goes: watches end, and clients look anew.
+    pub retired: CancellationToken,
 }
 
 /// How an object of this resource relates to its stored form.
@@ -148,7 +151,7 @@ impl Resource {
         for term in &mut selection.fields {
             let path = term.path.trim_start_matches('.').to_string();
             let metadata = path == "metadata.name" || (self.namespaced && path == "metadata.namespace");
-            if !metadata && !self.selectable.iter().any(|known| *known == path) {
+            if !metadata && !self.selectable.contains(&path) {
                 return Err(Failure::bad_request(format!("field label not supported: {}", term.path)));
             }
             term.path = if self.shape == Shape::NewEvent { events::core_field(&path) } else { path };

@@ -161,6 +161,7 @@ impl Watch {
             tokio::select! {
                 changed = self.newest.changed() => if changed.is_err() { return None },
                 () = self.stopping.cancelled() => return None,
+                () = self.resource.retired.cancelled() => return None,
                 () = sleep_until(self.next_bookmark), if self.bookmarks => {
                     self.next_bookmark = Instant::now() + BOOKMARK;
                     if let Some(line) = self.bookmark() {

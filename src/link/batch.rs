@@ -65,11 +65,14 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Batch<IO> {
     pub fn finish(&self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
         let mut inner = self.lock();
         let drained = inner.drain(cx)?;
+        let room = inner.out.len() < SOFT_LIMIT;
+        if room {
+            inner.limit = SOFT_LIMIT;
+        }
         if !inner.write_refused {
             return drained.map(|()| Ok(false));
         }
-        if inner.out.len() < SOFT_LIMIT {
-            inner.limit = SOFT_LIMIT;
+        if room {
             return Poll::Ready(Ok(true));
         }
         if !inner.read_asked && inner.limit < HARD_LIMIT {

@@ -6,3 +6,6 @@ mod controllers;
 mod gateway;
 mod generated;
 mod host;
+mod gateway;
+mod generated;
+mod kubectl;

@@ -92,7 +92,7 @@ impl Schema {
 
     /// Everything wrong with `object`. With `old`, errors in unchanged parts are passed over and transition rules are checked.
     pub fn validate(&self, object: &Value, old: Option<&Value>, root: &str) -> Vec<FieldError> {
-        let mut errors = validate::structural(&self.root, object, old, root);
+        let mut errors = validate::object(&self.root, object, old, root);
         errors.extend(embedded::check(&self.root, object, root));
         if self.root.unique_below && old.is_none_or(|old| unique::check(&self.root, old, root).is_empty()) {
             errors.extend(unique::check(&self.root, object, root));

@@ -260,7 +260,7 @@ fn compile(props: &JSONSchemaProps, path: &str, place: Place) -> Result<Node, Sc
         unique_below: false,
     };
     if let Some(default) = &node.default {
-        let errors = super::validate::structural(&node, default, None, "");
+        let errors = super::validate::value(&node, default);
         if let Some(first) = errors.into_iter().next() {
             return Err(refuse("default", &format!("must validate: {}", first.message)));
         }

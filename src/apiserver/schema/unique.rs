@@ -40,7 +40,7 @@ impl Walk {
             Value::Array(items) => {
                 match &node.list {
                     ListType::Atomic => {}
-                    ListType::Set => self.repeated(items.iter().map(Some), |item| item.cloned()),
+                    ListType::Set => self.repeated(items),
                     ListType::Map(keys) => self.list_map(keys, items),
                 }
                 if let Some(child) = &node.items {
@@ -72,21 +72,17 @@ impl Walk {
             Value::Object(fields.collect::<Map<String, Value>>())
         };
         let found: Vec<Value> = items.iter().map(key_of).collect();
-        self.repeated(found.iter().map(Some), |item| item.cloned());
+        self.repeated(&found);
     }
 
-    fn repeated<'v>(
-        &mut self,
-        items: impl Iterator<Item = Option<&'v Value>>,
-        show: impl Fn(Option<&Value>) -> Option<Value>,
-    ) {
+    fn repeated(&mut self, items: &[Value]) {
         let mut seen: HashMap<String, usize> = HashMap::new();
-        for (i, item) in items.enumerate() {
-            let times = seen.entry(item.map(Value::to_string).unwrap_or_default()).or_default();
+        for (i, item) in items.iter().enumerate() {
+            let times = seen.entry(item.to_string()).or_default();
             *times += 1;
             if *times == 2 {
                 let mark = self.path.index(i);
-                self.errors.push(words::duplicate(self.path.as_str(), show(item).as_ref()));
+                self.errors.push(words::duplicate(self.path.as_str(), Some(item)));
                 self.path.back(mark);
             }
         }

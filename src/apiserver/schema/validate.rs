@@ -10,9 +10,17 @@ use super::node::{Additional, Kind, Limits, ListType, Node};
 use super::path::FieldPath;
 use super::{FieldError, MAX_DEPTH, builtin, words};
 
-pub(super) fn structural(root: &Node, object: &Value, old: Option<&Value>, prefix: &str) -> Vec<FieldError> {
+/// Everything wrong with a whole object, its type and metadata included.
+pub(super) fn object(root: &Node, object: &Value, old: Option<&Value>, prefix: &str) -> Vec<FieldError> {
     let mut walk = Walk { path: FieldPath::new(prefix), prefix, errors: Vec::new(), depth: 0 };
-    walk.node(root, object, old, root.kind == Kind::Object && prefix.is_empty());
+    walk.node(root, object, old, true);
+    walk.errors
+}
+
+/// Everything wrong with a value somewhere in an object, such as a default.
+pub(super) fn value(node: &Node, value: &Value) -> Vec<FieldError> {
+    let mut walk = Walk { path: FieldPath::default(), prefix: "", errors: Vec::new(), depth: 0 };
+    walk.node(node, value, None, false);
     walk.errors
 }
 
@@ -46,10 +54,7 @@ impl Walk<'_> {
     }
 
     fn unratcheted(&mut self, node: &Node, value: &Value, old: Option<&Value>, resource: bool) {
-        if !self.typed(node, value) && value.is_null() {
-            self.options(node, value);
-            return;
-        }
+        self.typed(node, value);
         if value.is_null() {
             self.options(node, value);
             return;
@@ -67,9 +72,9 @@ impl Walk<'_> {
         }
     }
 
-    fn typed(&mut self, node: &Node, value: &Value) -> bool {
+    fn typed(&mut self, node: &Node, value: &Value) {
         let found = match value {
-            Value::Null if node.nullable => return true,
+            Value::Null if node.nullable => return,
             Value::Null => "null",
             Value::Bool(_) => "boolean",
             Value::Number(number) if number.is_f64() => "number",
@@ -91,7 +96,6 @@ impl Walk<'_> {
             let detail = format!("{at} in body must be of type {}: {}", node.kind.name(), words::quote(found));
             self.errors.push(words::wrong_type(at, found, &detail));
         }
-        fits
     }
 
     fn combinations(&mut self, node: &Node, value: &Value, old: Option<&Value>) {

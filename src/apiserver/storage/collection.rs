@@ -79,6 +79,9 @@ pub enum Change {
     Deleted,
 }
 
+/// A committed change on its way to being seen.
+pub type Changed = (String, Change, Arc<Stored>);
+
 /// What was there before a change.
 #[derive(Clone, Debug)]
 pub enum Before {
@@ -225,7 +228,7 @@ impl Collection {
     }
 
     /// Makes one committed group visible. Only the writer calls this.
-    pub(super) fn publish(&self, changes: Vec<(String, Change, Arc<Stored>)>) {
+    pub(super) fn publish(&self, changes: Vec<Changed>) {
         let Some(newest) = changes.last().map(|(_, _, stored)| stored.version) else { return };
         let at = Instant::now();
         {
@@ -286,5 +289,63 @@ impl State {
             self.window_bytes -= oldest.object.bytes.len();
             self.window.pop_front();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn thing(name: &str, version: u64) -> Arc<Stored> {
+        Arc::new(Stored::new(&json!({"metadata": {"name": name, "namespace": "n"}}), version))
+    }
+
+    #[test]
+    fn the_past_is_todays_state_with_changes_undone() {
+        let collection = Collection::new("/things".into(), 10);
+        let publish = |name: &str, version, change| {
+            collection.publish(vec![(format!("n/{name}"), change, thing(name, version))]);
+        };
+        publish("a", 11, Change::Added);
+        publish("b", 12, Change::Added);
+        publish("a", 13, Change::Modified);
+        publish("b", 14, Change::Deleted);
+        publish("c", 15, Change::Added);
+        let at = |version| -> Vec<(String, u64)> {
+            let read = collection.read_at(Some("n"), version).unwrap();
+            read.objects.iter().map(|object| (object.name.clone(), object.version)).collect()
+        };
+        let pairs = |list: &[(&str, u64)]| -> Vec<(String, u64)> {
+            list.iter().map(|(name, version)| (name.to_string(), *version)).collect()
+        };
+        assert_eq!(at(10), pairs(&[]));
+        assert_eq!(at(12), pairs(&[("a", 11), ("b", 12)]));
+        assert_eq!(at(14), pairs(&[("a", 13)]));
+        assert_eq!(at(15), pairs(&[("a", 13), ("c", 15)]));
+        assert_eq!(collection.read_at(None, 9).unwrap_err(), 10);
+    }
+
+    #[test]
+    fn a_watcher_that_falls_out_of_the_window_is_told() {
+        let collection = Collection::new("/things".into(), 0);
+        let many = KEEP_AT_MOST as u64 + 10;
+        let stored = thing("a", 1);
+        let change = |version| {
+            let stored = Stored {
+                version,
+                labels: Vec::new(),
+                owners: Vec::new(),
+                bytes: stored.bytes.clone(),
+                namespace: "n".into(),
+                name: "a".into(),
+                uid: "u".into(),
+                deleting: false,
+            };
+            ("n/a".to_string(), Change::Modified, Arc::new(stored))
+        };
+        collection.publish((1..=many).map(change).collect());
+        assert!(matches!(collection.since(0, 1), Since::TooOld(10)));
+        assert!(matches!(collection.since(10, 1), Since::Events(events) if events[0].version() == 11));
     }
 }

@@ -1,10 +1,15 @@
 //! The SQLite half of the storage: layout, opening, one synced transaction per group, trimming the history.
 //! Decides nothing about objects.
 
-use std::{borrow::Cow, collections::VecDeque, path::Path, time::SystemTime};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, VecDeque},
+    path::Path,
+    time::SystemTime,
+};
 
 use sqlx::{
-    Connection, Row, SqliteConnection,
+    Connection, QueryBuilder, Row, SqliteConnection,
     migrate::{Migration, MigrationType, Migrator},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
 };
@@ -113,37 +118,41 @@ impl Disk {
             }
         }
         let mut transaction = self.connection.begin().await?;
+        // What is left of each object after the whole group: one statement for all of them costs little more than one for one.
+        let mut last: BTreeMap<(&str, &str), &Entry<'_>> = BTreeMap::new();
         for entry in group {
-            match entry.change {
-                Change::Added | Change::Modified => {
-                    sqlx::query(
-                        "INSERT INTO objects (resource, key, version, data) VALUES (?, ?, ?, ?)
-                         ON CONFLICT (resource, key) DO UPDATE SET version = excluded.version, data = excluded.data",
-                    )
-                    .bind(entry.resource)
-                    .bind(entry.key)
-                    .bind(entry.version as i64)
-                    .bind(entry.data)
-                    .execute(&mut *transaction)
-                    .await?;
-                }
-                Change::Deleted => {
-                    sqlx::query("DELETE FROM objects WHERE resource = ? AND key = ?")
-                        .bind(entry.resource)
-                        .bind(entry.key)
-                        .execute(&mut *transaction)
-                        .await?;
-                }
-            }
-            sqlx::query("INSERT INTO history (version, resource, key, change, data) VALUES (?, ?, ?, ?, ?)")
-                .bind(entry.version as i64)
-                .bind(entry.resource)
-                .bind(entry.key)
-                .bind(entry.change as i64)
-                .bind(entry.data)
-                .execute(&mut *transaction)
-                .await?;
+            last.insert((entry.resource, entry.key), entry);
         }
+        let (gone, left): (Vec<&Entry<'_>>, Vec<&Entry<'_>>) =
+            last.into_values().partition(|entry| entry.change == Change::Deleted);
+        if !left.is_empty() {
+            let mut insert = QueryBuilder::new("INSERT INTO objects (resource, key, version, data) ");
+            insert.push_values(&left, |mut row, entry| {
+                row.push_bind(entry.resource)
+                    .push_bind(entry.key)
+                    .push_bind(entry.version as i64)
+                    .push_bind(entry.data);
+            });
+            insert.push(" ON CONFLICT (resource, key) DO UPDATE SET version = excluded.version, data = excluded.data");
+            insert.build().execute(&mut *transaction).await?;
+        }
+        if !gone.is_empty() {
+            let mut delete = QueryBuilder::new("DELETE FROM objects WHERE (resource, key) IN (");
+            delete.push_values(&gone, |mut row, entry| {
+                row.push_bind(entry.resource).push_bind(entry.key);
+            });
+            delete.push(")");
+            delete.build().execute(&mut *transaction).await?;
+        }
+        let mut insert = QueryBuilder::new("INSERT INTO history (version, resource, key, change, data) ");
+        insert.push_values(group, |mut row, entry| {
+            row.push_bind(entry.version as i64)
+                .push_bind(entry.resource)
+                .push_bind(entry.key)
+                .push_bind(entry.change as i64)
+                .push_bind(entry.data);
+        });
+        insert.build().execute(&mut *transaction).await?;
         if let Some(version) = trim {
             sqlx::query("DELETE FROM history WHERE version <= ?")
                 .bind(version as i64)

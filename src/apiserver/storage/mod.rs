@@ -39,6 +39,9 @@ pub enum Error {
     Corrupt { resource: String, key: String, source: serde_json::Error },
 }
 
+/// A collection's id and a key in it.
+pub type Place = (Arc<str>, String);
+
 /// What a write expects to find.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expect {
@@ -82,6 +85,8 @@ pub enum WriteError {
 pub enum Chore {
     /// The object with this uid is gone.
     OwnerGone(String),
+    /// A dependent of this object is gone, which it may wait for.
+    DependentLeft { namespace: String, api_version: String, kind: String, name: String },
     /// The object has owners, or is on its way out.
     Look { collection: Arc<str>, key: String },
     /// Something left this namespace.
@@ -99,7 +104,7 @@ pub(in crate::apiserver) struct Inner {
     /// Ranges that no living history covers: (last version of the incarnation before, first of the next).
     gaps: Vec<(u64, u64)>,
     /// Objects by their owners' uids.
-    dependents: Mutex<HashMap<String, BTreeSet<(Arc<str>, String)>>>,
+    dependents: Mutex<HashMap<String, BTreeSet<Place>>>,
     chores: Mutex<HashSet<Chore>>,
     chores_added: Notify,
     writer: mpsc::Sender<writer::Job>,
@@ -156,7 +161,7 @@ impl Store {
     }
 
     /// Objects that name this uid as an owner.
-    pub fn dependents(&self, uid: &str) -> Vec<(Arc<str>, String)> {
+    pub fn dependents(&self, uid: &str) -> Vec<Place> {
         let dependents = self.0.dependents.lock().unwrap_or_else(PoisonError::into_inner);
         dependents.get(uid).map(|set| set.iter().cloned().collect()).unwrap_or_default()
     }
@@ -235,8 +240,9 @@ impl Inner {
             (Some(before), None) => {
                 chores.push(Chore::OwnerGone(before.uid.clone()));
                 chores.push(Chore::Left(before.namespace.clone()));
-                // An owner that waits for its dependents in the foreground looks again.
-                chores.extend(before.owners.iter().map(|uid| Chore::OwnerGone(uid.clone())));
+                if !before.owners.is_empty() {
+                    chores.extend(owners_of(before));
+                }
             }
             _ => {}
         }
@@ -248,5 +254,92 @@ impl Inner {
             self.chores.lock().unwrap_or_else(PoisonError::into_inner).extend(chores);
             self.chores_added.notify_one();
         }
+    }
+}
+
+fn owners_of(stored: &Stored) -> Vec<Chore> {
+    let value = stored.value();
+    let references = crate::apiserver::object::meta(&value, "ownerReferences").and_then(Value::as_array);
+    let chore = |reference: &Value| {
+        let text = |field: &str| reference[field].as_str().unwrap_or_default().to_string();
+        Chore::DependentLeft {
+            namespace: stored.namespace.clone(),
+            api_version: text("apiVersion"),
+            kind: text("kind"),
+            name: text("name"),
+        }
+    };
+    references.into_iter().flatten().map(chore).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    async fn put(store: &Store, name: &str, expect: Expect, change: Change) -> Result<Arc<Stored>, WriteError> {
+        let object = json!({"apiVersion": "v1", "kind": "Thing", "metadata": {"name": name, "uid": name}});
+        let collection = store.collection("/things");
+        store.write(Write { collection, key: format!("/{name}"), expect, object, change, namespace: None }).await
+    }
+
+    async fn close(store: Store, writer: tokio::task::JoinHandle<()>) {
+        store.close().await;
+        writer.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn of_two_writes_against_one_version_one_wins() {
+        let home = tempfile::tempdir().unwrap();
+        let (store, writer) = Store::open(&home.path().join("api.db")).await.unwrap();
+        let first = put(&store, "a", Expect::Absent, Change::Added).await.unwrap();
+        let again = Expect::Version(first.version);
+        let (one, two) =
+            tokio::join!(put(&store, "a", again, Change::Modified), put(&store, "a", again, Change::Modified));
+        assert!(one.is_ok() != two.is_ok());
+        assert!(matches!(one.and(two), Err(WriteError::Stale)));
+        assert!(matches!(put(&store, "a", Expect::Absent, Change::Added).await, Err(WriteError::Exists)));
+        assert!(matches!(put(&store, "b", Expect::Version(1), Change::Modified).await, Err(WriteError::Missing)));
+        close(store, writer).await;
+    }
+
+    #[tokio::test]
+    async fn a_restored_backup_never_hands_out_a_version_twice() {
+        let home = tempfile::tempdir().unwrap();
+        let (database, backup) = (home.path().join("api.db"), home.path().join("backup.db"));
+        let (store, writer) = Store::open(&database).await.unwrap();
+        let kept = put(&store, "kept", Expect::Absent, Change::Added).await.unwrap();
+        close(store, writer).await;
+        std::fs::copy(&database, &backup).unwrap();
+        let (store, writer) = Store::open(&database).await.unwrap();
+        let lost = put(&store, "lost", Expect::Absent, Change::Added).await.unwrap();
+        close(store, writer).await;
+        let (store, writer) = Store::open(&backup).await.unwrap();
+        let things = store.collection("/things");
+        assert!(things.get("/kept").is_some() && things.get("/lost").is_none());
+        assert!(store.current() > lost.version);
+        assert!(store.in_gap(lost.version), "a watch from there missed that the object is gone");
+        assert!(!store.in_gap(kept.version));
+        close(store, writer).await;
+    }
+
+    #[tokio::test]
+    async fn history_is_trimmed_and_what_it_lost_is_too_old() {
+        let home = tempfile::tempdir().unwrap();
+        let database = home.path().join("api.db");
+        let (store, writer) = Store::open(&database).await.unwrap();
+        let first = put(&store, "n0", Expect::Absent, Change::Added).await.unwrap();
+        let all = (1..10_000).map(|i| {
+            let store = store.clone();
+            async move { put(&store, &format!("n{i}"), Expect::Absent, Change::Added).await.unwrap().version }
+        });
+        let last = futures::future::join_all(all).await.into_iter().max().unwrap();
+        close(store, writer).await;
+        let (store, writer) = Store::open(&database).await.unwrap();
+        let things = store.collection("/things");
+        assert_eq!(things.all().len(), 10_000);
+        assert!(matches!(things.since(first.version, 1), Since::TooOld(_)));
+        assert!(matches!(things.since(last - 5, 10), Since::Events(events) if events.len() == 5));
+        close(store, writer).await;
     }
 }

@@ -8,7 +8,8 @@ use std::{
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    Change, Collection, Expect, Inner, Stored, Write, WriteError,
+    Change, Collection, Expect, Inner, Place, Stored, Write, WriteError,
+    collection::Changed,
     disk::{Disk, Entry},
 };
 use crate::apiserver::object;
@@ -36,7 +37,7 @@ pub async fn run(store: Weak<Inner>, mut disk: Disk, mut jobs: mpsc::Receiver<Jo
         let Some(store) = store.upgrade() else { break };
         let mut version = store.current.load(Ordering::Acquire);
         let mut group: Vec<Decided> = Vec::with_capacity(waiting.len());
-        let mut changed: HashMap<(Arc<str>, String), Option<Arc<Stored>>> = HashMap::new();
+        let mut changed: HashMap<Place, Option<Arc<Stored>>> = HashMap::new();
         for job in waiting.drain(..) {
             match job {
                 Job::Close { reply } => {
@@ -88,7 +89,7 @@ type Accepted = (Arc<Collection>, String, Change, Arc<Stored>);
 
 fn decide(
     store: &Inner,
-    changed: &HashMap<(Arc<str>, String), Option<Arc<Stored>>>,
+    changed: &HashMap<Place, Option<Arc<Stored>>>,
     write: Write,
     version: u64,
 ) -> Result<Accepted, WriteError> {
@@ -117,10 +118,10 @@ fn decide(
 
 /// Makes a committed group visible, resource by resource, and answers its senders.
 fn show(store: &Inner, group: Vec<Decided>, version: u64) {
-    let mut by_collection: Vec<(Arc<Collection>, Vec<(String, Change, Arc<Stored>)>)> = Vec::new();
+    let mut by_collection: Vec<(Arc<Collection>, Vec<Changed>)> = Vec::new();
     let mut replies = Vec::with_capacity(group.len());
     let mut chores = Vec::new();
-    let mut indexed: HashMap<(Arc<str>, String), Option<Arc<Stored>>> = HashMap::new();
+    let mut indexed: HashMap<Place, Option<Arc<Stored>>> = HashMap::new();
     for Decided { collection, key, change, stored, reply } in group {
         let place = (collection.id().clone(), key.clone());
         let before = indexed.get(&place).cloned().unwrap_or_else(|| collection.get(&key));

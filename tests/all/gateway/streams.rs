@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::ws::{Message as HostMessage, WebSocketUpgrade};
+use axum::extract::ws::{Message as HostMessage, WebSocket, WebSocketUpgrade};
 use axum::extract::{Path, Request as HostRequest};
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -28,25 +28,9 @@ pub fn host(asked: &Asked) -> Router {
         .route(
             "/agents/{uid}/terminal",
             any(|upgrade: WebSocketUpgrade| async {
-                upgrade.protocols(["regatta.terminal.v1"]).on_upgrade(|mut socket| async move {
-                    while let Some(Ok(message)) = socket.recv().await {
-                        match message {
-                            HostMessage::Text(text) if text == "flood" => {
-                                let piece = Bytes::from(vec![b'x'; 64 * 1024]);
-                                for _ in 0..1024 {
-                                    if socket.send(HostMessage::Binary(piece.clone())).await.is_err() {
-                                        return;
-                                    }
-                                }
-                            }
-                            message @ (HostMessage::Text(_) | HostMessage::Binary(_)) => {
-                                if socket.send(message).await.is_err() {
-                                    return;
-                                }
-                            }
-                            _ => {}
-                        }
-                    }
+                upgrade.protocols(["regatta.terminal.v1"]).on_upgrade(|socket| async {
+                    // It ends with an error when the viewer goes, which is how most tests end.
+                    drop(echo(socket).await);
                 })
             }),
         )
@@ -56,6 +40,23 @@ pub fn host(asked: &Asked) -> Router {
             asked.lock().unwrap().push((request.uri().to_string(), request.headers().clone()));
             next.run(request)
         }))
+}
+
+/// Sends back what comes, or 64 MiB on the word `flood`.
+async fn echo(mut socket: WebSocket) -> Result<(), axum::Error> {
+    while let Some(message) = socket.recv().await {
+        match message? {
+            HostMessage::Text(text) if text == "flood" => {
+                let piece = Bytes::from(vec![b'x'; 64 * 1024]);
+                for _ in 0..1024 {
+                    socket.send(HostMessage::Binary(piece.clone())).await?;
+                }
+            }
+            message @ (HostMessage::Text(_) | HostMessage::Binary(_)) => socket.send(message).await?,
+            HostMessage::Ping(_) | HostMessage::Pong(_) | HostMessage::Close(_) => {}
+        }
+    }
+    Ok(())
 }
 
 async fn log(Path(uid): Path<String>) -> Response {
