@@ -11,6 +11,7 @@ use super::fleet::{TerminalSlot, Wish};
 use super::observe::{Extras, observed};
 use super::record::{self, Record};
 use super::session::{Facts, Terminal};
+use super::wake::WakeState;
 use super::{Shared, kept, launch, now_ms, work, worktree};
 use crate::api::agent::{Run, WorktreeFate};
 use crate::api::agent_status::{Activity, LogRange, Worktree};
@@ -323,6 +324,9 @@ impl Actor {
                 (Process::Ended(end), Activity::Finished | Activity::Failed | Activity::Stopped) => end.ended_ms,
                 _ => now,
             };
+            if let Some(terminal) = self.terminal() {
+                terminal.set_wake_state(wake_state(report.activity));
+            }
             self.save();
         }
         if self.extras.tmux.is_none() {
@@ -370,14 +374,13 @@ impl Actor {
         }
         let next = [until_ms, self.look_ms, self.log_ms, self.reconnect_ms].into_iter().flatten().min();
         let pause = next.map(|at| Duration::from_millis(u64::try_from(at - now).unwrap_or_default()));
-        let seen = self.facts.as_ref().map(|facts| facts.borrow().clone());
         tokio::select! {
             changed = self.wishes.changed() => match changed {
                 Ok(()) => self.take_wish(),
                 // The fleet lets its agents go by ending their tasks; this one is next.
                 Err(_) => std::future::pending().await,
             },
-            () = news(&mut self.facts, seen.as_ref()) => {}
+            () = news(&mut self.facts) => {}
             () = tokio::time::sleep(pause.unwrap_or(Duration::MAX)), if pause.is_some() => {}
         }
         self.notice_output();
@@ -428,28 +431,24 @@ impl Actor {
     }
 }
 
-/// Returns when the facts differ in more than where the log ends. Output that is not the first is no news; it is noticed
-/// with the next timer.
-async fn news(facts: &mut Option<watch::Receiver<Facts>>, seen: Option<&Facts>) {
-    let (Some(facts), Some(seen)) = (facts, seen) else { return std::future::pending().await };
-    let differs = |now: &Facts| {
-        now.shim_alive != seen.shim_alive
-            || now.epoch != seen.epoch
-            || now.pid != seen.pid
-            || now.exit != seen.exit
-            || (now.head != seen.head && seen.last_output_ms == 0)
-            || now.head >= seen.head + QUIET_BYTES
-            || (now.head != seen.head && now.last_output_ms - seen.last_output_ms >= QUIET_OUTPUT_MS)
-    };
-    if facts.wait_for(differs).await.is_err() {
+/// Returns when something about the process changed; of output the terminal tells at most once a second.
+async fn news(facts: &mut Option<watch::Receiver<Facts>>) {
+    let Some(facts) = facts else { return std::future::pending().await };
+    if facts.changed().await.is_err() {
         // The terminal is gone, and with it whatever could change.
         std::future::pending::<()>().await;
     }
 }
 
-/// Output wakes the task at most once in so many bytes and milliseconds: often enough to arm its timers.
-const QUIET_BYTES: u64 = 1 << 20;
-const QUIET_OUTPUT_MS: i64 = 1_000;
+fn wake_state(activity: Activity) -> WakeState {
+    match activity {
+        Activity::Starting | Activity::Working => WakeState::Working,
+        Activity::NeedsInput => WakeState::Needs,
+        Activity::RateLimited => WakeState::Limited,
+        Activity::Idle | Activity::Unknown => WakeState::Idle,
+        Activity::Finished | Activity::Failed | Activity::Stopped => WakeState::End,
+    }
+}
 
 /// Whether a shim holds the agent's lock. It cannot be inherited or left behind: it goes with the process.
 pub(super) fn shim_lives(directory: &Path) -> bool {

@@ -134,28 +134,3 @@ fn shell() -> String {
     let candidates = own.into_iter().chain(["/bin/bash".to_owned(), "/bin/sh".to_owned()]);
     candidates.into_iter().find(|shell| Path::new(shell).is_file()).unwrap_or_else(|| "/bin/sh".to_owned())
 }
-
-/// A prompt as keystrokes: one line and Enter. Several lines go as a paste, so that none is run before the last is there.
-pub fn keystrokes(prompt: &str) -> Vec<u8> {
-    let text: String =
-        prompt.replace("\r\n", "\n").chars().filter(|c| *c == '\n' || *c == '\t' || !c.is_control()).collect();
-    let text = text.trim_end_matches('\n');
-    if text.contains('\n') {
-        // Terminals send a pasted line break as a carriage return.
-        format!("\x1b[200~{}\x1b[201~\r", text.replace('\n', "\r")).into_bytes()
-    } else {
-        format!("{text}\r").into_bytes()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_prompt_is_one_line_of_keys_without_control_characters() {
-        assert_eq!(keystrokes("make test\n"), b"make test\r");
-        assert_eq!(keystrokes("a\x03\x1b[201~b"), b"a[201~b\r");
-        assert_eq!(keystrokes("a\r\nb"), b"\x1b[200~a\rb\x1b[201~\r");
-    }
-}

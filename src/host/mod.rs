@@ -20,19 +20,29 @@ pub mod files;
 mod fleet;
 pub mod git;
 pub mod kept;
+pub mod keys;
 mod launch;
+pub mod log;
 pub mod machine;
 mod observe;
 mod record;
 pub mod repo;
 pub mod rescue;
 mod routes;
+pub mod screen;
+mod screen_dump;
 pub mod session;
 pub mod shim_client;
 mod steps;
+pub mod stream;
+pub mod terminal;
+mod terminal_log;
+mod text;
 pub mod tmux;
 mod tmux_control;
 mod uplink;
+pub mod viewers;
+pub mod wake;
 pub mod work;
 pub mod worktree;
 
@@ -176,15 +186,3 @@ fn now_ms() -> i64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
-pub mod keys;
-pub mod log;
-pub mod screen;
-mod screen_dump;
-pub mod session;
-pub mod shim_client;
-pub mod stream;
-pub mod terminal;
-mod terminal_log;
-mod text;
-pub mod viewers;
-pub mod wake;

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::actor::{Actor, delete_later, shim_lives};
-use super::launch::{self, keystrokes};
 use super::session::Terminal;
+use super::{keys, launch};
 use super::{now_ms, record, rescue, tmux, work, worktree};
 use crate::api::agent::BranchFate;
 use crate::api::link::{Desired, ObservedRepo, Workspace};
@@ -225,14 +225,14 @@ impl Actor {
     }
 
     async fn type_prompt(&mut self, desired: &Desired) -> Result<(), Failure> {
-        // Written down first: a prompt that was typed twice would be run twice.
-        self.seen.memory.prompted = true;
-        self.save();
         let prompt = launch::check(desired).ok().and_then(|launch| launch.typed);
         if let (Some(prompt), Some(terminal)) = (prompt, self.terminal()) {
-            let typed = terminal.input(keystrokes(&prompt).into()).await;
-            typed.map_err(|error| Failure::new("PromptNotTyped", format!("cannot type the prompt: {error}")))?;
+            // The key makes it one prompt, whatever crashes between typing it and writing that down.
+            let typed = terminal.deliver(keys::Mode::Line, prompt.as_bytes(), Some("first prompt")).await;
+            typed.map_err(|error| Failure::new("PromptNotTyped", error))?;
         }
+        self.seen.memory.prompted = true;
+        self.save();
         Ok(())
     }
 
@@ -325,7 +325,9 @@ impl Actor {
         };
         let uid = repo.map(|repo| repo.uid.as_str());
         let trash = worktree::put_away(&self.shared.repos, uid, &self.place()).await.map_err(|error| failed(&error))?;
-        trash.map(delete_later);
+        if let Some(trash) = trash {
+            delete_later(trash);
+        }
         let fate = desired.effective.on_delete.branch.unwrap_or_default();
         if let (Some(uid), BranchFate::DeleteWhenMerged, Some(origin)) = (uid, fate, &self.record.origin) {
             let deleted = worktree::delete_merged_branch(&self.shared.repos, uid, &origin.branch).await;
@@ -358,7 +360,9 @@ impl Actor {
             _ => {}
         }
         let trash = worktree::put_away(&self.shared.repos, None, &self.directory()).await;
-        trash.map_err(|error| failed(&error))?.map(delete_later);
+        if let Some(trash) = trash.map_err(|error| failed(&error))? {
+            delete_later(trash);
+        }
         self.seen.gone = true;
         Ok(())
     }

@@ -1,5 +1,7 @@
 //! The host with real tmux and real git: what it is told over a link, and what becomes of it on the machine.
 
+#![allow(clippy::unwrap_used)]
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -617,7 +619,7 @@ async fn the_last_agent_takes_its_tmux_server_with_it() {
 #[ignore = "a measurement"]
 async fn measure_a_hundred_agents() {
     let count: u32 = std::env::var("AGENTS").ok().and_then(|n| n.parse().ok()).unwrap_or(100);
-    let world = World::new().await;
+    let mut world = World::new().await;
     let repo = repository(world.directory.path());
     let with_repo = std::env::var("REPO").is_ok();
     let begin = Instant::now();
@@ -647,6 +649,30 @@ async fn measure_a_hundred_agents() {
         *pss.entry(kind).or_default() += kib.unwrap_or_default();
     }
     println!("PSS per agent, KiB: {:?}", pss.iter().map(|(k, v)| (*k, v / u64::from(count))).collect::<Vec<_>>());
+    let own = |field: &str| {
+        let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+        let fields: Vec<u64> = stat.split(' ').map(|f| f.parse().unwrap_or_default()).collect();
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        match field {
+            "ticks" => fields[13] + fields[14],
+            _ => {
+                status.lines().find_map(|l| l.strip_prefix("RssAnon:")?.trim().split(' ').next()?.parse().ok()).unwrap()
+            }
+        }
+    };
+    println!("this process, host and control plane: {} KiB anonymous", own("rss"));
+    let before = own("ticks");
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    println!("idle for 10 s: {} ms of CPU", (own("ticks") - before) * 10);
+    world.crash().await;
+    world.plane.inner.lock().unwrap().observed.clear();
+    let begin = Instant::now();
+    world.start().await;
+    println!("started again in {:?}", begin.elapsed());
+    for n in 1..=count {
+        world.until_ready(&world.uid(n), "Running").await;
+    }
+    println!("all adopted and told after {:?}", begin.elapsed());
 }
 
 async fn poll(holds: impl Fn() -> bool, what: &str) {
