@@ -6,6 +6,4 @@ mod controllers;
 mod gateway;
 mod generated;
 mod host;
-mod gateway;
-mod generated;
 mod kubectl;
