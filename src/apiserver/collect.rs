@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Inner, crd,
     delete::{self, DeleteOptions, FOREGROUND, ORPHAN, Propagation},
+    expire,
     install::system_options,
     object,
     resource::Resource,
@@ -27,13 +28,21 @@ use super::{
 const RETRY: Duration = Duration::from_secs(1);
 
 pub async fn run(server: Weak<Inner>, stopping: CancellationToken) {
+    let mut expiry = tokio::time::interval(expire::PERIOD);
+    expiry.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         let Some(store) = server.upgrade().map(|inner| inner.store.clone()) else { return };
         let chores = tokio::select! {
             chores = store.chores() => chores,
             () = stopping.cancelled() => return,
+            _ = expiry.tick() => Vec::new(),
         };
         let Some(inner) = server.upgrade() else { return };
+        if chores.is_empty()
+            && let Err(failure) = expire_events(&inner).await
+        {
+            tracing::warn!(message = failure.message, "removing old events failed and is tried again later");
+        }
         let mut failed = Vec::new();
         for chore in chores {
             if stopping.is_cancelled() {
@@ -54,6 +63,14 @@ pub async fn run(server: Weak<Inner>, stopping: CancellationToken) {
             failed.into_iter().for_each(|chore| store.add_chore(chore));
         }
     }
+}
+
+async fn expire_events(inner: &Arc<Inner>) -> Result<(), Failure> {
+    let Some(resource) = inner.registry.served().find("", "v1", "events") else { return Ok(()) };
+    let now = jiff::Timestamp::now();
+    let old: Vec<_> =
+        resource.collection.all().into_iter().filter(|stored| expire::is_expired(&stored.value(), now)).collect();
+    delete::delete_all(&call(inner, &resource, ""), &old, &DeleteOptions::default()).await
 }
 
 async fn work(inner: &Arc<Inner>, chore: &Chore) -> Result<(), Failure> {

@@ -13,6 +13,7 @@ mod crd;
 mod delete;
 mod discovery;
 mod events;
+mod expire;
 mod install;
 mod jsonpath;
 mod names;
@@ -91,6 +92,8 @@ pub(in crate::apiserver) struct Inner {
     registry: Registry,
     /// Definitions are written one after the other, so that two cannot claim one name.
     definitions: tokio::sync::Mutex<()>,
+    /// Where writers that lost a race for an object queue up, by its name.
+    turns: [tokio::sync::Mutex<()>; 64],
     stopping: CancellationToken,
     tasks: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -105,6 +108,7 @@ impl ApiServer {
             store,
             registry,
             definitions: tokio::sync::Mutex::new(()),
+            turns: std::array::from_fn(|_| tokio::sync::Mutex::new(())),
             stopping: CancellationToken::new(),
             tasks: Mutex::new(vec![writer]),
         }));
@@ -140,6 +144,13 @@ impl ApiServer {
                 tracing::error!(%error, "a task of the API server ended badly");
             }
         }
+    }
+}
+
+impl Inner {
+    fn turn(&self, name: &str) -> &tokio::sync::Mutex<()> {
+        let sum = name.bytes().fold(0usize, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
+        &self.turns[sum % self.turns.len()]
     }
 }
 

@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, Uri, header};
 
-use super::{User, select::Selection, status::Failure};
+use super::{select::Selection, status::Failure};
 
 /// The resource a path names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -231,7 +231,7 @@ pub struct WriteOptions {
     pub force: bool,
 }
 
-pub fn write_options(query: &Query, headers: &HeaderMap, _user: &User) -> Result<WriteOptions, Failure> {
+pub fn write_options(query: &Query, headers: &HeaderMap) -> Result<WriteOptions, Failure> {
     let mut dry_run = false;
     for value in query.all("dryRun") {
         match value {

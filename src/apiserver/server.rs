@@ -78,14 +78,13 @@ async fn answer(inner: &Arc<Inner>, user: User, request: Request) -> Result<Resp
     if target.namespace.is_some() && !resource.namespaced {
         return Err(Failure::no_such_path());
     }
-    let verb = Verb { inner, user, resource, target, query, headers: parts.headers };
+    let verb = Verb { inner, resource, target, query, headers: parts.headers };
     verb.answer(parts.method, body).await
 }
 
 /// A request for one resource, understood as far as its path goes.
 struct Verb<'a> {
     inner: &'a Arc<Inner>,
-    user: User,
     resource: Arc<Resource>,
     target: Target,
     query: Query,
@@ -98,8 +97,7 @@ impl Verb<'_> {
         let form = reply::negotiate(&self.headers, &self.query)?;
         let name = self.target.name.clone();
         match (method, name) {
-            (Method::GET, Some(_)) if self.query.flag("watch")? => self.watch(form),
-            (Method::GET, None) if self.query.flag("watch")? => self.watch(form),
+            (Method::GET, _) if self.query.flag("watch")? && part == Part::Main => self.watch(form),
             (Method::GET, Some(name)) => self.get(&name, part, form),
             (Method::GET, None) => {
                 let options = request::list_options(&self.query)?;
@@ -181,7 +179,7 @@ impl Verb<'_> {
     }
 
     fn write_options(&self) -> Result<WriteOptions, Failure> {
-        request::write_options(&self.query, &self.headers, &self.user)
+        request::write_options(&self.query, &self.headers)
     }
 
     async fn delete_options(&self, body: axum::body::Body) -> Result<DeleteOptions, Failure> {

@@ -18,6 +18,9 @@ use super::{
 /// A write that is neither pinned to a version nor lucky gives up after this many lost races.
 const ATTEMPTS: usize = 64;
 
+/// Further names tried for `generateName`, as upstream does.
+const GENERATED: usize = 8;
+
 /// Where and how to write.
 pub struct Call<'a> {
     pub inner: &'a Arc<Inner>,
@@ -80,7 +83,8 @@ impl Call<'_> {
         let prefix = object::meta_str(&object, "generateName").to_string();
         let generated = object::name(&object).is_empty() && !prefix.is_empty();
         let _definitions = self.lock_definitions().await;
-        for attempt in 0.. {
+        let mut attempts = 0;
+        loop {
             let mut object = object.clone();
             if generated {
                 object::set_meta(&mut object, "name", object::generate_name(&prefix));
@@ -102,11 +106,10 @@ impl Call<'_> {
                 Ok(stored) => {
                     return Ok(Done { code: StatusCode::CREATED, object: Outcome::Stored(stored), warnings });
                 }
-                Err(WriteError::Exists) if generated && attempt < 8 => {}
+                Err(WriteError::Exists) if generated && attempts < GENERATED => attempts += 1,
                 Err(error) => return Err(self.refused(error, &name)),
             }
         }
-        unreachable!("the loop above has no other end than its returns")
     }
 
     /// Replaces (a part of) an object by what `produce` makes of the current one.
@@ -118,6 +121,7 @@ impl Call<'_> {
         produce: impl Fn(&Value) -> Result<Value, Failure>,
     ) -> Result<Done, Failure> {
         let _definitions = self.lock_definitions().await;
+        let mut turn = None;
         for _ in 0..ATTEMPTS {
             let current = read::find(&self.resource, &self.namespace, name)?;
             let before = self.resource.value(&current);
@@ -143,8 +147,14 @@ impl Call<'_> {
                 let key = object::key(&self.namespace, name);
                 match self.commit(key, Expect::Version(current.version), after, change).await {
                     Ok(stored) => stored,
-                    // Whoever pinned a version is told by the next round's comparison.
-                    Err(WriteError::Stale) => continue,
+                    // Whoever pinned a version is told by the next round's comparison. Everybody else queues up, so that
+                    // many writers of one object do not lose against each other for ever.
+                    Err(WriteError::Stale) => {
+                        if turn.is_none() {
+                            turn = Some(self.inner.turn(name).lock().await);
+                        }
+                        continue;
+                    }
                     Err(error) => return Err(self.refused(error, name)),
                 }
             };

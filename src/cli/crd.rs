@@ -1,5 +1,22 @@
 //! `regatta crd`: the CustomResourceDefinitions of every kind, for a cluster or for reading.
 
+use clap::Args;
+
+use super::failure::{DONE, Outcome, cannot};
+use super::output::print;
+
+#[derive(Args, Debug)]
+pub struct Crd {}
+
+impl Crd {
+    pub(super) fn run(self) -> Outcome {
+        let documents = documents().map_err(|e| cannot("write the definitions as YAML", e.to_string()))?;
+        let texts: Vec<String> = documents.into_iter().map(|(_, text)| text).collect();
+        print(texts.join("---\n"))?;
+        DONE
+    }
+}
+
 /// One YAML document a kind, in the order of [`crate::api::crds`].
 pub fn documents() -> Result<Vec<(String, String)>, serde_saphyr::ser::Error> {
     crate::api::crds()

@@ -429,7 +429,7 @@ async fn a_definition_is_served_while_it_exists() {
 async fn an_event_is_one_object_in_two_shapes() {
     let s = server().await;
     let event = json!({"apiVersion": "events.k8s.io/v1", "kind": "Event", "metadata": {"name": "e", "namespace": "default"},
-        "eventTime": "2026-01-01T00:00:00.000000Z", "reportingController": "c", "reportingInstance": "i", "action": "Act",
+        "eventTime": "2036-01-01T00:00:00.000000Z", "reportingController": "c", "reportingInstance": "i", "action": "Act",
         "reason": "Because", "type": "Normal", "note": "text", "regarding": {"kind": "Boat", "name": "ark", "namespace": "default"}});
     let (code, _) = json_of(&s.client, "POST", "/apis/events.k8s.io/v1/namespaces/default/events", event).await;
     assert_eq!(code, 201);
@@ -610,4 +610,63 @@ async fn speed_of_the_api() {
     let again = open(&s.home).await;
     println!("shut down and opened with {made} objects in {:?}", begin.elapsed());
     again.shutdown().await;
+}
+
+#[tokio::test]
+async fn versions_of_a_kind_are_views_of_one_object() {
+    let s = server().await;
+    let crds: Api<CustomResourceDefinition> = Api::all(s.client.clone());
+    let mut crd = serde_json::to_value(crds.get("boats.sea.example").await.unwrap()).unwrap();
+    let mut second = crd["spec"]["versions"][0].clone();
+    second["name"] = "v2".into();
+    second["storage"] = false.into();
+    crd["spec"]["versions"].as_array_mut().unwrap().push(second);
+    crds.replace("boats.sea.example", &PostParams::default(), &serde_json::from_value(crd).unwrap()).await.unwrap();
+    boats(&s.client).create(&PostParams::default(), &boat("ark", "ararat")).await.unwrap();
+    let path = "/apis/sea.example/v2/namespaces/default/boats/ark";
+    let (_, mut ark) = json_of(&s.client, "GET", path, Value::Null).await;
+    assert_eq!(ark["apiVersion"], "sea.example/v2");
+    ark["spec"]["port"] = "joppa".into();
+    assert_eq!(json_of(&s.client, "PUT", path, ark).await.0, 200);
+    let ark = boats(&s.client).get("ark").await.unwrap();
+    assert_eq!(
+        (ark.types.unwrap().api_version.as_str(), ark.data["spec"]["port"].as_str()),
+        ("sea.example/v1", Some("joppa"))
+    );
+}
+
+#[tokio::test]
+async fn defaults_of_a_changed_schema_show_on_objects_that_are_there() {
+    let s = server().await;
+    let crds: Api<CustomResourceDefinition> = Api::all(s.client.clone());
+    let made = boats(&s.client).create(&PostParams::default(), &boat("ark", "ararat")).await.unwrap();
+    let mut crd = serde_json::to_value(crds.get("boats.sea.example").await.unwrap()).unwrap();
+    let properties = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties";
+    crd.pointer_mut(properties).unwrap()["flag"] = json!({"type": "string", "default": "white"});
+    let path = "/apis/sea.example/v1/boats?watch=true&timeoutSeconds=60";
+    let watching = s.client.send(Request::get(path).body(Vec::new().into()).unwrap()).await.unwrap();
+    crds.replace("boats.sea.example", &PostParams::default(), &serde_json::from_value(crd).unwrap()).await.unwrap();
+    let ended = tokio::time::timeout(Duration::from_secs(5), watching.into_body().collect_bytes()).await;
+    assert!(ended.is_ok(), "a watch of the old schema ends");
+    let ark = boats(&s.client).get("ark").await.unwrap();
+    assert_eq!((ark.data["spec"]["flag"].as_str(), ark.resource_version()), (Some("white"), made.resource_version()));
+}
+
+#[tokio::test]
+async fn a_hundred_writers_of_one_object_all_get_through() {
+    let s = server().await;
+    let api: Api<ConfigMap> = Api::default_namespaced(s.client.clone());
+    api.create(&PostParams::default(), &config("a", "1")).await.unwrap();
+    let patches = (0..100).map(|i| {
+        let api = api.clone();
+        async move {
+            let patch = json!({"data": {format!("k{i}"): "v"}});
+            api.patch("a", &PatchParams::default(), &Patch::Merge(patch)).await
+        }
+    });
+    let done = futures::future::join_all(patches).await;
+    let lost = done.iter().filter(|result| result.is_err()).count();
+    let data = api.get("a").await.unwrap().data.unwrap();
+    assert_eq!(data.len() - 1, 100 - lost, "what was acknowledged is there");
+    assert_eq!(lost, 0);
 }

@@ -23,3 +23,8 @@ fn the_committed_crds_are_those_of_the_types() {
         compare(&root().join("crd").join(name), &text);
     }
 }
+
+#[test]
+fn the_committed_command_line_page_is_the_programs_own_help() {
+    compare(&root().join("docs/cli.md"), &regatta::cli::help::page());
+}

@@ -197,10 +197,10 @@ pub(super) fn cap(managers: &mut Managers) {
             subresource: String::new(),
             version: identity.version.clone(),
         };
-        if !managers.contains_key(&bucket) {
-            if let Some(entry) = managers.remove(first) {
-                managers.insert(bucket.clone(), entry);
-            }
+        if !managers.contains_key(&bucket)
+            && let Some(entry) = managers.remove(first)
+        {
+            managers.insert(bucket.clone(), entry);
         }
         if identity == bucket {
             continue;

@@ -335,12 +335,11 @@ pub(super) fn remove(shape: Shape<'_>, value: &Value, set: &Set) -> Option<Value
                     continue;
                 }
                 let kept = match set.children.get(&step).filter(|below| !below.is_empty()) {
-                    Some(below) => remove(shape.field(name), field, below),
-                    None => Some(field.clone()),
+                    // Somebody still wants the container, or it would be in the set itself.
+                    Some(below) => remove(shape.field(name), field, below).unwrap_or_else(|| emptied(field)),
+                    None => field.clone(),
                 };
-                if let Some(kept) = kept {
-                    out.insert(name.clone(), kept);
-                }
+                out.insert(name.clone(), kept);
             }
             (!out.is_empty()).then_some(Value::Object(out))
         }
@@ -368,6 +367,10 @@ pub(super) fn remove(shape: Shape<'_>, value: &Value, set: &Set) -> Option<Value
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Some(value.clone()),
     }
+}
+
+fn emptied(value: &Value) -> Value {
+    if value.is_array() { Value::Array(Vec::new()) } else { Value::Object(Map::new()) }
 }
 
 /// The set with every field the schema names on the way to a member added, so that emptied structures go with their last field.

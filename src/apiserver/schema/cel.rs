@@ -17,8 +17,8 @@ use super::rule::{Reason, Rule};
 use super::validate::correlated;
 use super::{FieldError, MAX_DEPTH, resource_child, words};
 
-/// What all rules of one object may cost together: about two seconds.
-const BUDGET: i64 = 40_000_000;
+/// What all rules of one object may cost together: a few times what one may.
+const BUDGET: i64 = 20_000_000;
 const MAX_MESSAGE: usize = 5 << 10;
 
 pub(super) fn check(root: &Node, object: &Value, old: Option<&Value>, prefix: &str) -> Vec<FieldError> {
@@ -32,6 +32,15 @@ pub(super) fn check(root: &Node, object: &Value, old: Option<&Value>, prefix: &s
 enum Unchanged<'v> {
     Unknown,
     If(&'v Value, &'v Value),
+}
+
+/// The value that rules are about.
+struct Subject<'v> {
+    node: &'v Node,
+    value: &'v Value,
+    here: Unchanged<'v>,
+    /// Price of an operation that takes time in proportion to the value.
+    weight: i64,
 }
 
 struct Walk {
@@ -90,7 +99,7 @@ impl Walk {
         let before = old.map(|old| to_cel(Some(node), old, resource, 0));
         let mut plain = vec![("self", this.clone())];
         plain.extend(before.clone().map(|before| ("oldSelf", before)));
-        let weight = 1 + size / 256;
+        let subject = Subject { node, value, here, weight: 1 + size / 256 };
         let optional: Vec<(&str, CelValue)> = if rules.iter().any(|rule| rule.optional_old) {
             let before = before.map_or_else(OptionalValue::none, OptionalValue::of);
             vec![("self", this), ("oldSelf", CelValue::Opaque(Arc::new(before)))]
@@ -107,28 +116,21 @@ impl Walk {
                     if self.budget < 0 {
                         return;
                     }
-                    self.rule(rule, context, weight, node, value, here);
+                    self.rule(rule, &subject, context);
                 }
             });
         }
     }
 
-    fn rule(
-        &mut self,
-        rule: &Rule,
-        context: &cel::Context<'_>,
-        weight: i64,
-        node: &Node,
-        value: &Value,
-        here: Unchanged<'_>,
-    ) {
+    fn rule(&mut self, rule: &Rule, subject: &Subject<'_>, context: &cel::Context<'_>) {
+        let Subject { node, here, weight, .. } = *subject;
         let kind = Value::String(node.kind.name().to_owned());
         match rule.program.run(context, weight, &mut self.budget) {
             Ok(CelValue::Bool(true)) => {}
             Ok(CelValue::Bool(false)) => {
                 let ratcheted = !rule.program.uses_old && matches!(here, Unchanged::If(old, new) if old == new);
                 if !ratcheted {
-                    self.failed(rule, context, weight, node, value);
+                    self.failed(rule, subject, context);
                 }
             }
             Ok(_) => self.broken(&kind, &format!("rule must evaluate to a bool: {}", rule.name)),
@@ -152,7 +154,8 @@ impl Walk {
         self.errors.push(words::invalid(self.path.as_str(), kind, detail));
     }
 
-    fn failed(&mut self, rule: &Rule, context: &cel::Context<'_>, weight: i64, node: &Node, value: &Value) {
+    fn failed(&mut self, rule: &Rule, subject: &Subject<'_>, context: &cel::Context<'_>) {
+        let Subject { node, value, weight, .. } = *subject;
         let computed = rule.message_program.as_ref().and_then(|program| {
             // A message that cannot be computed gives way to the fixed one.
             let text = program.run(context, weight, &mut self.budget).ok()?;

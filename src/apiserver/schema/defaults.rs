@@ -79,10 +79,11 @@ fn fill(node: &Node, value: &mut Value, resource: bool, depth: usize) {
 }
 
 fn fill_item(node: &Node, value: &mut Value, depth: usize) {
-    if value.is_null() && forbids_null(node) {
-        if let Some(default) = &node.default {
-            *value = default.clone();
-        }
+    if value.is_null()
+        && forbids_null(node)
+        && let Some(default) = &node.default
+    {
+        *value = default.clone();
     }
     fill(node, value, false, depth + 1);
 }

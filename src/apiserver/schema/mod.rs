@@ -92,6 +92,9 @@ impl Schema {
 
     /// Everything wrong with `object`. With `old`, errors in unchanged parts are passed over and transition rules are checked.
     pub fn validate(&self, object: &Value, old: Option<&Value>, root: &str) -> Vec<FieldError> {
+        if too_deep(object) {
+            return vec![words::invalid_omitted(root, &format!("nested deeper than {MAX_DEPTH} levels"))];
+        }
         let mut errors = validate::object(&self.root, object, old, root);
         errors.extend(embedded::check(&self.root, object, root));
         if self.root.unique_below && old.is_none_or(|old| unique::check(&self.root, old, root).is_empty()) {

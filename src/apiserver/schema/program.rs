@@ -2,12 +2,12 @@
 //!
 //! The interpreter has neither a type check nor a limit. So names and fields are checked here against the schema, and every loop gets a
 //! meter: its condition becomes a call that pays for one turn and fails when the budget is used up. What a single call could blow up
-//! (`replace`, `lists.range`, quadratic list functions) pays as well. Regular expressions are compiled once per thread and pattern.
+//! (`replace`, `lists.range`, quadratic list functions) pays as well. Regular expressions are compiled once and kept.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use kube_cel::KubeCelExt;
 use kube_cel::cel::common::ast::{CallExpr, EntryExpr, Expr, IdedExpr, LiteralValue};
@@ -19,12 +19,16 @@ use super::node::{Additional, Kind, Node};
 use super::pattern::Pattern;
 use super::resource_child;
 
-/// What one evaluation may cost. A unit is about one visited expression, some 50 ns: a second at most.
-const PER_EVALUATION: i64 = 20_000_000;
-/// The parser is recursive, and so is dropping what it made.
+/// What one evaluation may cost, upstream's number. A unit is about one visited expression, some 50 ns: about a second at most.
+const PER_EVALUATION: i64 = 10_000_000;
+/// Parser and interpreter are recursive with large frames: a level of brackets takes some 100 KiB in a debug build. So sources and
+/// expressions are bounded, and both run on a stack of their own where a thread's usual 2 MiB might not do. It costs only what is touched.
 const MAX_SOURCE: usize = 16 << 10;
-const MAX_EXPRESSION_DEPTH: usize = 200;
-/// Regular expressions kept per thread.
+const MAX_BRACKETS: usize = 50;
+const MAX_EXPRESSION_DEPTH: usize = 100;
+const SHALLOW: usize = 16;
+const STACK: usize = 256 << 20;
+/// Regular expressions kept.
 const MAX_PATTERNS: usize = 256;
 
 #[derive(Debug)]
@@ -32,6 +36,7 @@ pub(super) struct Program {
     expression: IdedExpr,
     loops: Arc<[Loop]>,
     size: i64,
+    depth: usize,
     pub uses_old: bool,
 }
 
@@ -42,8 +47,6 @@ struct Loop {
     turn: i64,
     /// Those of them that take time in proportion to the value: comparisons, calls.
     linear: i64,
-    /// Whether it builds a list, which is copied at every turn.
-    builds_list: bool,
     /// Loops inside start anew at every turn: their numbers end here.
     first_inner: usize,
 }
@@ -59,27 +62,39 @@ struct Meter {
     left: i64,
     /// Price of one linear operation on the value at hand.
     weight: i64,
-    turns: Vec<i64>,
+    /// What each loop has put into the list it builds, in values.
+    made: Vec<i64>,
     loops: Arc<[Loop]>,
 }
 
 thread_local! {
     static METER: RefCell<Meter> =
-        RefCell::new(Meter { left: 0, weight: 1, turns: Vec::new(), loops: Arc::from([]) });
-    static PATTERNS: RefCell<HashMap<String, Pattern>> = RefCell::default();
-    static FUNCTIONS: Context<'static> = functions();
+        RefCell::new(Meter { left: 0, weight: 1, made: Vec::new(), loops: Arc::from([]) });
 }
+
+/// Patterns that rules computed or wrote, compiled. Shared, because evaluations move between threads.
+static PATTERNS: LazyLock<Mutex<HashMap<String, Arc<Pattern>>>> = LazyLock::new(Mutex::default);
+static FUNCTIONS: LazyLock<Context<'static>> = LazyLock::new(functions);
 
 impl Program {
     pub fn compile(source: &str, node: &Node, resource: bool, optional_old: bool) -> Result<Program, String> {
         if source.len() > MAX_SOURCE {
             return Err(format!("expression is longer than {MAX_SOURCE} bytes"));
         }
+        if brackets(source) > MAX_BRACKETS {
+            return Err(format!("expression has more than {MAX_BRACKETS} brackets inside each other"));
+        }
+        on_large_stack(|| Program::compile_here(source, node, resource, optional_old))
+            .unwrap_or_else(|| Err("the expression cannot be parsed".to_owned()))
+    }
+
+    fn compile_here(source: &str, node: &Node, resource: bool, optional_old: bool) -> Result<Program, String> {
         let mut expression = Parser::new()
             .enable_optional_syntax(true)
             .parse(source)
             .map_err(|errors| errors.to_string().trim().to_owned())?;
-        if depth(&expression, 0) > MAX_EXPRESSION_DEPTH {
+        let depth = depth(&expression, 0);
+        if depth > MAX_EXPRESSION_DEPTH {
             return Err(format!("expression is nested deeper than {MAX_EXPRESSION_DEPTH} levels"));
         }
         let old = if optional_old { Known::Nothing } else { Known::Node { node, resource } };
@@ -89,46 +104,72 @@ impl Program {
         let uses_old = check.uses_old;
         let mut loops = Vec::new();
         let cost = meter(&mut expression, &mut loops);
-        Ok(Program { expression, loops: loops.into(), size: cost.nodes, uses_old })
+        Ok(Program { expression, loops: loops.into(), size: cost.nodes, depth, uses_old })
     }
 
     /// Runs the program; takes what it cost off the budget, which may become negative.
     pub fn run(&self, context: &Context<'_>, weight: i64, budget: &mut i64) -> Result<Value, Failure> {
         let limit = PER_EVALUATION.min(*budget);
+        let run = || self.run_here(context, weight, limit);
+        let broken =
+            || Some((Err(Failure::Error("the expression cannot be evaluated on this value".to_owned())), limit));
+        // The interpreter panics on a few inputs (dates out of range); a rule must not take the server down.
+        let done = if self.depth > SHALLOW { on_large_stack(run) } else { catch_unwind(AssertUnwindSafe(run)).ok() };
+        let Some((result, left)) = done.or_else(broken) else { return Err(Failure::OverBudget) };
+        *budget -= limit - left;
+        if left < 0 { Err(Failure::OverBudget) } else { result }
+    }
+
+    /// The result, and what is left of the limit.
+    fn run_here(&self, context: &Context<'_>, weight: i64, limit: i64) -> (Result<Value, Failure>, i64) {
         METER.with_borrow_mut(|meter| {
             *meter = Meter {
                 left: limit - self.size,
                 weight,
-                turns: vec![0; self.loops.len()],
+                made: vec![0; self.loops.len()],
                 loops: Arc::clone(&self.loops),
             };
         });
-        // The interpreter panics on a few inputs (dates out of range); a rule must not take the server down.
-        let result = catch_unwind(AssertUnwindSafe(|| context.resolve(&self.expression)));
-        let left = METER.with_borrow(|meter| meter.left);
-        *budget -= limit - left;
-        if left < 0 {
-            return Err(Failure::OverBudget);
-        }
-        match result {
-            Ok(Ok(value)) => Ok(value),
-            Ok(Err(ExecutionError::NoSuchKey(key))) => Err(Failure::Error(format!("no such key: {key}"))),
-            Ok(Err(ExecutionError::NoSuchOverload)) => Err(Failure::Error("no such overload".to_owned())),
-            Ok(Err(error)) => Err(Failure::Error(error.to_string())),
-            Err(_) => Err(Failure::Error("the expression cannot be evaluated on this value".to_owned())),
-        }
+        let result = context.resolve(&self.expression).map_err(|error| {
+            Failure::Error(match error {
+                ExecutionError::NoSuchKey(key) => format!("no such key: {key}"),
+                ExecutionError::NoSuchOverload => "no such overload".to_owned(),
+                error => error.to_string(),
+            })
+        });
+        (result, METER.with_borrow(|meter| meter.left))
     }
+}
+
+/// Runs `work` on a thread with a large stack; `None` when it panicked or there is no thread to be had.
+fn on_large_stack<R: Send>(work: impl FnOnce() -> R + Send) -> Option<R> {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().name("cel".to_owned()).stack_size(STACK);
+        thread.spawn_scoped(scope, work).ok()?.join().ok()
+    })
+}
+
+/// How deep brackets are nested in a source; those in strings count as well, which only errs on the safe side.
+fn brackets(source: &str) -> usize {
+    let (mut open, mut deepest) = (0usize, 0);
+    for c in source.chars() {
+        match c {
+            '(' | '[' | '{' => open += 1,
+            ')' | ']' | '}' => open = open.saturating_sub(1),
+            _ => {}
+        }
+        deepest = deepest.max(open);
+    }
+    deepest
 }
 
 /// Runs `use_it` with a context that has all functions and the given variables.
 pub(super) fn with_variables<R>(variables: Vec<(&str, Value)>, use_it: impl FnOnce(&Context<'_>) -> R) -> R {
-    FUNCTIONS.with(|functions| {
-        let mut context = functions.new_inner_scope();
-        for (name, value) in variables {
-            context.add_variable_from_value(name, value);
-        }
-        use_it(&context)
-    })
+    let mut context = FUNCTIONS.new_inner_scope();
+    for (name, value) in variables {
+        context.add_variable_from_value(name, value);
+    }
+    use_it(&context)
 }
 
 fn charge(function: &str, price: i64) -> Result<(), ExecutionError> {
@@ -140,6 +181,7 @@ fn charge(function: &str, price: i64) -> Result<(), ExecutionError> {
 
 const TURN: &str = "@turn";
 const SQUARE: &str = "@square";
+const ITEM: &str = "@item";
 
 /// Pays for one turn of loop `number`, and passes its condition on.
 fn turn(condition: bool, number: i64) -> Result<bool, ExecutionError> {
@@ -148,12 +190,31 @@ fn turn(condition: bool, number: i64) -> Result<bool, ExecutionError> {
         else {
             return 0;
         };
-        meter.turns[cost.first_inner..number].fill(0);
-        meter.turns[number] += 1;
-        let copied = if cost.builds_list { meter.turns[number] / 4 } else { 0 };
-        cost.turn + cost.linear * meter.weight + copied
+        meter.made[cost.first_inner..number].fill(0);
+        // What the loop has built so far is copied at every turn.
+        cost.turn + cost.linear * meter.weight + meter.made[number] / 2
     });
     charge(TURN, price).map(|()| condition)
+}
+
+/// Notes what a turn of loop `number` adds to the list the loop builds.
+fn item(value: Value, number: i64) -> Result<Value, ExecutionError> {
+    let size = size(&value);
+    METER.with_borrow_mut(|meter| {
+        if let Some(made) = usize::try_from(number).ok().and_then(|number| meter.made.get_mut(number)) {
+            *made += size;
+        }
+    });
+    charge(ITEM, size).map(|()| value)
+}
+
+fn size(value: &Value) -> i64 {
+    match value {
+        Value::List(items) => 1 + items.iter().map(size).sum::<i64>(),
+        Value::Map(map) => 1 + map.map.values().map(size).sum::<i64>(),
+        Value::String(text) => 1 + text.len() as i64 / 64,
+        _ => 1,
+    }
 }
 
 /// Pays for a function that compares the items of a list with each other.
@@ -166,16 +227,22 @@ fn square(value: Value) -> Result<Value, ExecutionError> {
 }
 
 fn with_pattern<R>(text: &str, use_it: impl FnOnce(&Pattern) -> R) -> Result<R, ExecutionError> {
-    PATTERNS.with_borrow_mut(|known| {
-        if !known.contains_key(text) {
+    let known = || PATTERNS.lock().unwrap_or_else(PoisonError::into_inner);
+    let found = known().get(text).cloned();
+    let pattern = match found {
+        Some(pattern) => pattern,
+        None => {
             let pattern = Pattern::compile(text).map_err(|error| ExecutionError::function_error("matches", error))?;
-            if known.len() == MAX_PATTERNS {
+            let pattern = Arc::new(pattern);
+            let mut known = known();
+            if known.len() >= MAX_PATTERNS {
                 known.clear();
             }
-            known.insert(text.to_owned(), pattern);
+            known.insert(text.to_owned(), Arc::clone(&pattern));
+            pattern
         }
-        Ok(use_it(&known[text]))
-    })
+    };
+    Ok(use_it(&pattern))
 }
 
 fn string(text: &str) -> Value {
@@ -186,6 +253,7 @@ fn functions() -> Context<'static> {
     let mut context = Context::default().with_all();
     context.add_function(TURN, turn);
     context.add_function(SQUARE, square);
+    context.add_function(ITEM, item);
     context.add_function("dyn", |value: Value| -> Result<Value, ExecutionError> { Ok(value) });
     context.add_function("matches", |This(text): This<Arc<String>>, pattern: Arc<String>| {
         with_pattern(&pattern, |pattern| pattern.matches(&text))
@@ -485,17 +553,29 @@ fn meter(expression: &mut IdedExpr, loops: &mut Vec<Loop>) -> Cost {
             turn.add(meter(&mut all.loop_step, loops));
             cost.add(meter(&mut all.result, loops));
             let number = loops.len();
-            loops.push(Loop {
-                turn: turn.nodes,
-                linear: turn.linear,
-                builds_list: matches!(all.accu_init.expr, Expr::List(_)),
-                first_inner,
-            });
-            let number = IdedExpr { id: 0, expr: Expr::Literal(LiteralValue::Int((number as i64).into())) };
-            wrap(&mut all.loop_cond, TURN, vec![number]);
+            loops.push(Loop { turn: turn.nodes, linear: turn.linear, first_inner });
+            let literal = || IdedExpr { id: 0, expr: Expr::Literal(LiteralValue::Int((number as i64).into())) };
+            wrap(&mut all.loop_cond, TURN, vec![literal()]);
+            if matches!(all.accu_init.expr, Expr::List(_)) {
+                added(&mut all.loop_step, &mut |element| wrap(element, ITEM, vec![literal()]));
+            }
         }
     }
     cost
+}
+
+/// The elements a step adds to the list being built: `list + [element]`, perhaps under a condition.
+fn added(step: &mut IdedExpr, see: &mut impl FnMut(&mut IdedExpr)) {
+    let Expr::Call(call) = &mut step.expr else { return };
+    match call.func_name.as_str() {
+        "_?_:_" => call.args.iter_mut().skip(1).for_each(|branch| added(branch, see)),
+        "_+_" => {
+            if let Some(IdedExpr { expr: Expr::List(list), .. }) = call.args.get_mut(1) {
+                list.elements.iter_mut().for_each(see);
+            }
+        }
+        _ => {}
+    }
 }
 
 /// Replaces an expression by a call with it as the first argument.

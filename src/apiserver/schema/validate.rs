@@ -129,10 +129,10 @@ impl Walk<'_> {
                 self.whole(&format!("{at} must validate all the schemas (allOf){more}"));
             }
         }
-        if let Some(not) = &node.not {
-            if self.apart(not, value, old).is_empty() {
-                self.whole(&format!("{at} must not validate the schema (not)"));
-            }
+        if let Some(not) = &node.not
+            && self.apart(not, value, old).is_empty()
+        {
+            self.whole(&format!("{at} must not validate the schema (not)"));
         }
     }
 

@@ -37,6 +37,8 @@ fn values() -> impl Strategy<Value = Value> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn pruning_twice_is_pruning_once(value in values()) {
         let schema = schema();

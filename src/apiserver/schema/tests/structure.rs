@@ -417,3 +417,15 @@ fn the_projects_own_crd_schemas_of_common_shape_compile() {
         ]
     );
 }
+
+#[test]
+fn every_kind_of_the_project_compiles_with_its_rules() {
+    for crd in crate::api::crds() {
+        for version in crd.spec.versions {
+            let props = version.schema.and_then(|schema| schema.open_api_v3_schema).unwrap();
+            if let Err(error) = Schema::from_crd(&props) {
+                panic!("{} {}: {error}", crd.spec.names.kind, version.name);
+            }
+        }
+    }
+}

@@ -1,0 +1,49 @@
+# `make run` and `make test` are all that a fresh Debian or Ubuntu machine needs; each says what it installs.
+
+CARGO ?= cargo
+SCALE ?= full
+BINARY := target/release/regatta
+WEB := web/dist/index.html
+
+.PHONY: run test bench fmt lint build generate setup-run setup-test clean
+
+run: setup-run build              ## build and start: prints the URL, the kubeconfig and the next command
+	@exec $(BINARY) up
+
+build: $(WEB)                     ## the web app and the release binary
+	$(CARGO) build --release --locked
+
+$(WEB): $(shell find web -path web/node_modules -prune -o -path web/dist -prune -o -type f -print 2>/dev/null)
+	cd web && npm ci --no-audit --no-fund --loglevel=error && npm run --silent build
+	@touch $@
+
+test: setup-test $(WEB)           ## the whole suite; needs no cluster and no agent CLIs
+	$(CARGO) test --locked
+	cd web && npm test
+	cd web && npm run --silent e2e
+
+bench: setup-run build            ## the tables of docs/measurements.md; SCALE=small for a quick look
+	SCALE=$(SCALE) $(CARGO) bench --locked --bench all
+
+fmt:                              ## format everything
+	$(CARGO) fmt
+	cd web && npm run --silent fmt
+
+lint: setup-test $(WEB)           ## formatting, lints as errors, types
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	cd web && npm run --silent lint && npm run --silent check
+
+generate:                         ## CRDs, CLI help and TypeScript types from the Rust types
+	UPDATE=1 $(CARGO) test --test all generated
+	cd web && npm run --silent types
+
+setup-run:
+	@deploy/setup run
+
+setup-test:
+	@deploy/setup test
+
+clean:
+	$(CARGO) clean
+	rm -rf web/dist web/node_modules
