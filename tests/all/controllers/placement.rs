@@ -41,7 +41,7 @@ async fn a_host_that_comes_takes_the_waiting_ones_and_numbers_are_never_reused()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_thousand_agents_are_placed_within_seconds_and_counted_in_few_writes() {
+async fn a_thousand_agents_are_placed_and_counted_together() {
     const COUNT: usize = 1000;
     let mut world = World::start().await;
     let host = world.connect("fermi", vec![]).await;
@@ -50,17 +50,13 @@ async fn a_thousand_agents_are_placed_within_seconds_and_counted_in_few_writes()
     let names: Vec<String> = (0..COUNT).map(|i| format!("a{i}")).collect();
     futures::future::join_all(names.iter().map(|name| world.apply_value(agent(name, json!({}))))).await;
     let created = began.elapsed();
-    let placed = async || {
-        let list = world.agents().list(&ListParams::default()).await.unwrap().items;
-        (list.iter().filter(|a| a.status.as_ref().is_some_and(|s| s.host_name.is_some())).count() == COUNT)
-            .then_some(list)
-    };
-    let list: Vec<Agent> = eventually("all placed", placed).await;
-    println!("{COUNT} agents: created in {created:?}, placed in {:?}", began.elapsed());
+    // Asking the host costs nothing; listing a thousand objects again and again would be what is measured.
+    eventually("all told", async || (host.desired.lock().unwrap().len() == COUNT).then_some(())).await;
+    println!("{COUNT} agents: created in {created:?}, placed and told to their host in {:?}", began.elapsed());
+    let list: Vec<Agent> = world.agents().list(&ListParams::default()).await.unwrap().items;
+    assert!(list.iter().all(|a| a.status.as_ref().is_some_and(|s| s.host_name.as_deref() == Some("fermi"))));
     let numbers: BTreeSet<i64> = list.iter().filter_map(|a| a.status.as_ref()?.number).collect();
     assert_eq!(numbers.len(), COUNT, "each has a number of its own");
-    eventually("all told", async || (host.desired.lock().unwrap().len() == COUNT).then_some(())).await;
-    println!("{COUNT} agents: host told in {:?}", began.elapsed());
     let hosts: Api<regatta::api::Host> = Api::all(world.client.clone());
     let counted = async || (hosts.get("fermi").await.unwrap().status?.agents? == COUNT as i32).then_some(());
     eventually("the host's count", counted).await;
@@ -70,9 +66,7 @@ async fn a_thousand_agents_are_placed_within_seconds_and_counted_in_few_writes()
 async fn a_repo_stays_while_agents_use_it() {
     let mut world = World::start().await;
     let _host = world.connect("fermi", vec![]).await;
-    world
-        .apply("{apiVersion: regatta.dev/v1alpha1, kind: Repo, metadata: {name: r}, spec: {path: /srv/r}}")
-        .await;
+    world.apply("{apiVersion: regatta.dev/v1alpha1, kind: Repo, metadata: {name: r}, spec: {path: /srv/r}}").await;
     world.apply_value(agent("a", json!({"repoRef": {"name": "r"}}))).await;
     let repos: Api<Repo> = Api::default_namespaced(world.client.clone());
     eventually("the clone", async || is(&repos.get("r").await.unwrap(), "Fetched", "True")).await;

@@ -10,7 +10,11 @@ const FLEET: &str = include_str!("../../../manifests/examples/first-fleet.yaml")
 
 fn agents(count: usize) -> String {
     (0..count)
-        .map(|i| format!("---\napiVersion: regatta.dev/v1alpha1\nkind: Agent\nmetadata: {{name: a{i}}}\nspec: {{}}\n"))
+        .map(|i| {
+            format!(
+                "---\napiVersion: regatta.dev/v1alpha1\nkind: Agent\nmetadata: {{name: a{i}}}\nspec: {{run: Running}}\n"
+            )
+        })
         .collect()
 }
 
@@ -60,7 +64,8 @@ async fn a_file_in_the_manifests_directory_becomes_a_fleet_and_its_deletion_ends
 async fn an_error_is_told_with_its_line_within_a_second_and_the_rest_goes_on() {
     let world = World::start().await;
     source(&world).await;
-    let bad = "apiVersion: regatta.dev/v1alpha1\nkind: Agent\nmetadata: {name: bad}\nspec:\n  adapter: shell\n  brnch: x\n";
+    let bad =
+        "apiVersion: regatta.dev/v1alpha1\nkind: Agent\nmetadata: {name: bad}\nspec:\n  adapter: shell\n  brnch: x\n";
     write(&world.manifests(), "bad.yaml", bad);
     let wrote = Instant::now();
     let failure = async || source(&world).await.status?.failures.into_iter().next();

@@ -230,12 +230,12 @@ pub async fn call<B: Serialize, A: DeserializeOwned>(link: &Link, method: &str, 
 
 /// Waits until `value` has something to say that is not `None`.
 pub async fn eventually<T>(what: &str, mut value: impl AsyncFnMut() -> Option<T>) -> T {
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
     loop {
         if let Some(value) = value().await {
             return value;
         }
-        assert!(tokio::time::Instant::now() < deadline, "{what}: not within 20 s");
+        assert!(tokio::time::Instant::now() < deadline, "{what}: not within a minute");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
