@@ -62,10 +62,8 @@ pub fn parse(text: &str) -> Result<Vec<Document>, Error> {
         duplicate_keys: DuplicateKeyPolicy::Error,
         with_snippet: true,
     };
-    let nodes: Vec<Spanned<Node>> = serde_saphyr::from_multiple_with_options(text, options).map_err(|error| Error {
-        place: error.location().map(place_of),
-        message: error.render(),
-    })?;
+    let nodes: Vec<Spanned<Node>> = serde_saphyr::from_multiple_with_options(text, options)
+        .map_err(|error| Error { place: error.location().map(place_of), message: error.render() })?;
     nodes.into_iter().filter(|node| !matches!(node.value, Node::Null)).map(|node| document(text, node)).collect()
 }
 
@@ -145,12 +143,7 @@ impl<'de> Visitor<'de> for NodeVisitor {
     }
 }
 
-fn value(
-    text: &str,
-    node: Spanned<Node>,
-    path: String,
-    places: &mut BTreeMap<String, Place>,
-) -> Result<Value, Error> {
+fn value(text: &str, node: Spanned<Node>, path: String, places: &mut BTreeMap<String, Place>) -> Result<Value, Error> {
     let place = place_of(node.referenced);
     places.entry(path.clone()).or_insert(place);
     match node.value {
@@ -158,7 +151,10 @@ fn value(
             .map_err(|message| Error { place: Some(place), message: format!("{path}: {message}") }),
         Node::List(list) => {
             let items = list.into_iter().enumerate();
-            items.map(|(i, item)| value(text, item, format!("{path}[{i}]"), places)).collect::<Result<_, _>>().map(Value::Array)
+            items
+                .map(|(i, item)| value(text, item, format!("{path}[{i}]"), places))
+                .collect::<Result<_, _>>()
+                .map(Value::Array)
         }
         Node::Map(entries) => {
             let mut map = Map::new();

@@ -1,8 +1,8 @@
 //! The one integration-test binary: every further one would link the whole product again.
 
 mod apiserver;
-mod controllers;
 mod cli;
+mod controllers;
 mod gateway;
 mod generated;
 mod harness;

@@ -8,7 +8,7 @@ use futures::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::harness::{Session, Up, git, ok, repository, until};
+use crate::harness::{Session, Up, git, ok, until};
 
 fn example(name: &str) -> String {
     format!("{}/manifests/examples/{name}", env!("CARGO_MANIFEST_DIR"))

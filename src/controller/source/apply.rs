@@ -90,7 +90,8 @@ async fn resolve<'a>(
     }
     let kind = kinds.get(client, &api_version, &kind_name).await.map_err(|m| manifest.failure("kind", m))?;
     let named = value.pointer("/metadata/namespace").and_then(Value::as_str).map(str::to_owned);
-    let namespace = kind.namespaced.then(|| named.or_else(|| spec.namespace.clone()).unwrap_or_else(|| "default".into()));
+    let namespace =
+        kind.namespaced.then(|| named.or_else(|| spec.namespace.clone()).unwrap_or_else(|| "default".into()));
     if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) {
         match &namespace {
             Some(namespace) => drop(metadata.insert("namespace".into(), json!(namespace))),
@@ -127,7 +128,13 @@ async fn apply_one(
         field_manager: Some(format!("source/{source}")),
         field_validation: Some(ValidationDirective::Strict),
     };
-    tracing::debug!(source, file = resolved.manifest.file, kind = resolved.item.kind, name = resolved.item.name, "apply");
+    tracing::debug!(
+        source,
+        file = resolved.manifest.file,
+        kind = resolved.item.kind,
+        name = resolved.item.name,
+        "apply"
+    );
     let api = api(client, &resolved.kind, resolved.item.namespace.as_deref());
     api.patch(&resolved.item.name, &params, &Patch::Apply(&resolved.value)).await
 }

@@ -128,7 +128,9 @@ impl Follower {
         let path = self.path.clone();
         let scan = match tokio::task::spawn_blocking(move || scan::scan(&path)).await {
             Ok(scan) => scan,
-            Err(error) => Scan { unclear: Some(format!("the directory could not be read: {error}")), ..Scan::default() },
+            Err(error) => {
+                Scan { unclear: Some(format!("the directory could not be read: {error}")), ..Scan::default() }
+            }
         };
         let mut applied = apply::apply(&self.client, &mut self.kinds, &self.name, &source.spec, &scan).await;
         let emptied = self.emptied(&scan);
@@ -208,7 +210,8 @@ impl Follower {
             None => Verdict::new(READY, Truth::True, "Applied", format!("{} objects", self.inventory.len())),
             Some(first) => {
                 let line = first.line.map(|l| format!(":{l}")).unwrap_or_default();
-                let more = if failures.len() > 1 { format!(" (and {} more)", failures.len() - 1) } else { String::new() };
+                let more =
+                    if failures.len() > 1 { format!(" (and {} more)", failures.len() - 1) } else { String::new() };
                 let message = shorten(&format!("{}{line}: {}{more}", first.file, first.message), 1000);
                 Verdict::new(READY, Truth::False, "Failed", message)
             }

@@ -39,5 +39,7 @@ impl Kinds {
 }
 
 fn unknown(api_version: &str, kind: &str) -> String {
-    format!("no matches for kind {kind:?} in version {api_version:?}; `kubectl api-resources` lists those that there are")
+    format!(
+        "no matches for kind {kind:?} in version {api_version:?}; `kubectl api-resources` lists those that there are"
+    )
 }

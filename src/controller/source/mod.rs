@@ -40,11 +40,8 @@ pub async fn ensure_default(client: &Client, home: &Path) -> Result<(), Error> {
         .map_err(|source| Error::Directory { path: directory.clone(), source })?;
     let path = directory.to_str().ok_or_else(|| Error::Path(directory.clone()))?.to_owned();
     let spec = SourceSpec { path, namespace: None, prune: Prune::default(), conflict: ConflictPolicy::default() };
-    let source = Source {
-        metadata: ObjectMeta { name: Some(DEFAULT.into()), ..ObjectMeta::default() },
-        spec,
-        status: None,
-    };
+    let source =
+        Source { metadata: ObjectMeta { name: Some(DEFAULT.into()), ..ObjectMeta::default() }, spec, status: None };
     match Api::<Source>::all(client.clone()).create(&PostParams::default(), &source).await {
         Err(kube::Error::Api(status)) if !status.is_already_exists() => Err(kube::Error::Api(status).into()),
         Ok(_) | Err(kube::Error::Api(_)) => Ok(()),

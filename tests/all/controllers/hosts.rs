@@ -122,7 +122,8 @@ async fn a_secret_reaches_the_host_and_its_change_too() {
     eventually("the reason", reason).await;
     eventually("stalled", async || is(&world.agent("a").await, "Stalled", "True")).await;
     for value in ["one", "two"] {
-        let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "stringData": {"k": value}});
+        let secret =
+            json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "stringData": {"k": value}});
         world.apply_value(secret).await;
         let has = async || host.wants("a")?.secret_env.first().is_some_and(|(_, v)| v == value).then_some(());
         eventually("the value", has).await;

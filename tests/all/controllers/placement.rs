@@ -70,9 +70,7 @@ async fn a_thousand_agents_are_placed_within_seconds_and_counted_in_few_writes()
 async fn a_repo_stays_while_agents_use_it() {
     let mut world = World::start().await;
     let _host = world.connect("fermi", vec![]).await;
-    world
-        .apply("{apiVersion: regatta.dev/v1alpha1, kind: Repo, metadata: {name: r}, spec: {path: /srv/r}}")
-        .await;
+    world.apply("{apiVersion: regatta.dev/v1alpha1, kind: Repo, metadata: {name: r}, spec: {path: /srv/r}}").await;
     world.apply_value(agent("a", json!({"repoRef": {"name": "r"}}))).await;
     let repos: Api<Repo> = Api::default_namespaced(world.client.clone());
     eventually("the clone", async || is(&repos.get("r").await.unwrap(), "Fetched", "True")).await;

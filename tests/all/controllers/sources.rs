@@ -60,7 +60,8 @@ async fn a_file_in_the_manifests_directory_becomes_a_fleet_and_its_deletion_ends
 async fn an_error_is_told_with_its_line_within_a_second_and_the_rest_goes_on() {
     let world = World::start().await;
     source(&world).await;
-    let bad = "apiVersion: regatta.dev/v1alpha1\nkind: Agent\nmetadata: {name: bad}\nspec:\n  adapter: shell\n  brnch: x\n";
+    let bad =
+        "apiVersion: regatta.dev/v1alpha1\nkind: Agent\nmetadata: {name: bad}\nspec:\n  adapter: shell\n  brnch: x\n";
     write(&world.manifests(), "bad.yaml", bad);
     let wrote = Instant::now();
     let failure = async || source(&world).await.status?.failures.into_iter().next();
