@@ -42,6 +42,9 @@ enum Fate {
     Discard,
 }
 
+/// Why a Repo stays: agents still work on it.
+const WORKTREES_REMAIN: &str = "WorktreesRemain";
+
 /// An object to delete, found.
 struct Target {
     path: String,
@@ -130,7 +133,11 @@ fn held_back(object: &Value) -> Option<String> {
         return None;
     }
     let conditions = object["status"]["conditions"].as_array()?;
-    let blocks = |c: &&Value| c["status"] == "True" && matches!(c["type"].as_str(), Some(DIRTY_WORKTREE | STALLED));
+    // Stalled says many things, for instance that the command failed before; of those only this one keeps the object.
+    let blocks = |c: &&Value| {
+        c["status"] == "True"
+            && (c["type"] == DIRTY_WORKTREE || c["type"] == STALLED && c["reason"] == WORKTREES_REMAIN)
+    };
     let condition = conditions.iter().find(blocks)?;
     Some(condition["message"].as_str().filter(|m| !m.is_empty()).unwrap_or("its worktree holds work").to_owned())
 }

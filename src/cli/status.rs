@@ -161,7 +161,8 @@ fn way_out(agent: &Agent, status: &AgentStatus) -> Option<String> {
              (it stays in a rescue ref)"
         ));
     }
-    if find(&status.conditions, STALLED).is_some_and(|c| c.status == "True") {
+    let stalled = find(&status.conditions, STALLED).is_some_and(|c| c.status == "True");
+    if stalled && status.activity != Some(Activity::Failed) {
         return Some(format!("change the spec: `regatta get agent {name} -o yaml`, then `regatta apply -f`"));
     }
     match status.activity? {
