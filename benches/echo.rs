@@ -101,7 +101,7 @@ async fn echo(socket: &mut Socket) {
             && frame[8..].contains(&b'x')
         {
             let head = u64::from_be_bytes(frame[..8].try_into().expect("eight bytes")) + frame.len() as u64 - 8;
-            if head % 4096 == 0 {
+            if head.is_multiple_of(4096) {
                 let ack = json!({"type": "ack", "offset": head}).to_string();
                 socket.send(Message::text(ack)).await.expect("the terminal stays");
             }

@@ -179,9 +179,12 @@ impl Index {
     }
 
     /// Bytes per minute for the `minutes` that end with the one of `now`, oldest first.
+    /// As many bars as the log is minutes old, `minutes` at most, the last one for the present minute.
     pub fn bytes_per_minute(&self, now: i64, minutes: usize, head: u64) -> Vec<u64> {
-        let mut bars = vec![0; minutes];
         let times: Vec<&Mark> = self.0.iter().filter(|m| m.kind == MarkKind::Time).collect();
+        let age = times.first().map_or(0, |first| now.div_euclid(60_000) - first.time.div_euclid(60_000));
+        let minutes = usize::try_from(age).map_or(1, |age| age.saturating_add(1).min(minutes));
+        let mut bars = vec![0; minutes];
         for (i, mark) in times.iter().enumerate() {
             let until = times.get(i + 1).map_or(head, |next| next.offset);
             let ago = now.div_euclid(60_000) - mark.time.div_euclid(60_000);

@@ -18,7 +18,9 @@ pub enum WakeState {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct WakeBar {
+    #[serde(rename = "b")]
     pub bytes: u64,
+    #[serde(rename = "s")]
     pub state: WakeState,
 }
 

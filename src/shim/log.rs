@@ -295,7 +295,7 @@ mod tests {
         assert_eq!(kept[0].0, log.first());
         assert!(log.first() > 0);
         let total: usize = kept.iter().map(|(_, b)| b.len()).sum();
-        assert!(total <= 200 << 10 && total >= 100 << 10, "{total} bytes kept");
+        assert!((100 << 10..=200 << 10).contains(&total), "{total} bytes kept");
         assert_eq!(kept.last().unwrap().1.last(), Some(&99));
     }
 

@@ -2,6 +2,7 @@
 //! The benches use it too.
 
 #![allow(dead_code, reason = "tests and benches each use their part of it")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
