@@ -168,7 +168,7 @@ fn disk_check(home: &Path) -> Check {
             Check::problem("disk", format!("{}: {error}", existing.display()), "choose another with --home DIR")
         }
         Ok(stat) => {
-            let free = u64::from(stat.blocks_available()).saturating_mul(stat.fragment_size());
+            let free = stat.blocks_available().saturating_mul(stat.fragment_size());
             let found = format!("{:.1} GiB free at {}", free as f64 / (1u64 << 30) as f64, existing.display());
             if free < ROOM {
                 Check::problem("disk", found, "make room, or choose a home on another disk with --home DIR")

@@ -283,7 +283,7 @@ fn progress(seen: Seen<'_>, attach: bool) -> Progress {
     if is_true(&status.conditions, READY) || attach && is_true(&status.conditions, SESSION_READY) {
         return Progress::There;
     }
-    if matches!(status.activity, Some(Activity::Failed)) && !ready.is_some_and(|r| r.reason == "CrashLoop") {
+    if matches!(status.activity, Some(Activity::Failed)) && ready.is_none_or(|r| r.reason != "CrashLoop") {
         if attach && status.session.is_some() {
             return Progress::There;
         }
