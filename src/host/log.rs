@@ -178,8 +178,8 @@ impl Index {
         (holds, later)
     }
 
-    /// Bytes per minute for the `minutes` that end with the one of `now`, oldest first.
-    /// As many bars as the log is minutes old, `minutes` at most, the last one for the present minute.
+    /// Bytes per minute, oldest first, the last bar for the minute of `now`: as many as the log is minutes old, `minutes`
+    /// at most.
     pub fn bytes_per_minute(&self, now: i64, minutes: usize, head: u64) -> Vec<u64> {
         let times: Vec<&Mark> = self.0.iter().filter(|m| m.kind == MarkKind::Time).collect();
         let age = times.first().map_or(0, |first| now.div_euclid(60_000) - first.time.div_euclid(60_000));

@@ -63,7 +63,9 @@ impl Wake {
         // A clock set back goes on in the present bar.
         let passed = usize::try_from(minute - self.minute).unwrap_or(0).min(MINUTES);
         for _ in 0..passed {
-            self.bars.pop_front();
+            if self.bars.len() == MINUTES {
+                self.bars.pop_front();
+            }
             // What an agent was doing it goes on doing until somebody says otherwise.
             let state = self.bars.back().and_then(|(_, state)| *state);
             self.bars.push_back((0, state));
@@ -77,6 +79,13 @@ impl Wake {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_young_agent_has_as_many_bars_as_minutes() {
+        let mut wake = Wake { minute: 100, bars: VecDeque::from([(3, None)]) };
+        assert_eq!(wake.bars(101 * 60_000, true).len(), 2);
+        assert_eq!(wake.bars(500 * 60_000, true).len(), MINUTES);
+    }
 
     #[test]
     fn bars_move_with_the_minutes_and_never_back() {

@@ -1,5 +1,7 @@
 //! The one integration-test binary: every further one would link the whole product again.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+
 mod apiserver;
 mod cli;
 mod controllers;
