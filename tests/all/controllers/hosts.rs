@@ -54,7 +54,7 @@ async fn what_says_nothing_new_writes_nothing() {
     // An edge after them shows that they were looked at.
     observed.activity = Activity::Idle;
     host.report(observed).await;
-    let idle = async || (world.agent("a").await.status?.activity? == Activity::Idle).then(|| ());
+    let idle = async || (world.agent("a").await.status?.activity? == Activity::Idle).then_some(());
     eventually("idle", idle).await;
     let versions = |a: &regatta::api::Agent| a.resource_version().unwrap().parse::<u64>().unwrap();
     assert!(versions(&world.agent("a").await) > versions(&before));
