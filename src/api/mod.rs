@@ -14,6 +14,7 @@ pub mod repo;
 pub mod schema;
 pub mod source;
 pub mod units;
+pub mod yaml;
 
 pub use adapter::AdapterSpec;
 pub use agent::{Agent, AgentSpec};

@@ -4,18 +4,21 @@ use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use std::rc::Rc;
+
 use serde_json::Value;
 
 use super::failure::{Failure, cannot};
+use crate::api::yaml::{self, Document};
 
 /// An object, and where it was read.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Manifest {
     pub file: String,
-    pub line: usize,
     pub object: Value,
-    /// The document it is in, from `line` on.
-    text: String,
+    document: Rc<Document>,
+    /// Where in the document the object begins: nothing, or `items[3]` of a List.
+    within: String,
 }
 
 impl Manifest {
@@ -23,23 +26,15 @@ impl Manifest {
         self.object.pointer(pointer).and_then(Value::as_str).filter(|t| !t.is_empty())
     }
 
+    /// The line where the object begins.
     pub fn place(&self) -> String {
-        format!("{}:{}", self.file, self.line)
+        format!("{}:{}", self.file, self.document.place(&self.within).line)
     }
 
-    /// Where the field is that a message of the server names, such as `spec.env[0].name`; the object's own place when
-    /// its last key is not on exactly one line.
+    /// Where the field is that a message of the server names, such as `spec.env[0].name`.
     pub fn place_of(&self, field: &str) -> String {
-        let key = field.rsplit('.').next().unwrap_or_default().split('[').next().unwrap_or_default();
-        let names = |line: &str| {
-            let line = line.trim_start_matches([' ', '-']);
-            line.strip_prefix(key).is_some_and(|rest| rest.trim_start().starts_with(':'))
-        };
-        let mut lines = self.text.lines().enumerate().filter(|(_, line)| !key.is_empty() && names(line));
-        match (lines.next(), lines.next()) {
-            (Some((index, _)), None) => format!("{}:{}", self.file, self.line + index),
-            _ => self.place(),
-        }
+        let path = if self.within.is_empty() { field.to_owned() } else { format!("{}.{field}", self.within) };
+        format!("{}:{}", self.file, self.document.place(&path).line)
     }
 }
 
@@ -83,25 +78,24 @@ fn files(source: &Path) -> Result<Vec<PathBuf>, Failure> {
 
 /// The objects of one text, Lists taken apart. Errors carry file and line.
 pub fn parse(file: &str, text: &str) -> Result<Vec<Manifest>, Failure> {
+    let documents = yaml::parse(text).map_err(|error| {
+        let place = error.place.unwrap_or_default();
+        Failure::failed(format!("{file}:{}:{}: {error}", place.line, place.column))
+    })?;
     let mut manifests = Vec::new();
-    for (line, document) in documents(text) {
-        let object: Value = read(document).map_err(|e| {
-            let (at, column) = e.location().map_or((1, 1), |l| (l.line() as usize, l.column()));
-            let why = e.without_snippet().to_string();
-            Failure::failed(format!("{file}:{}:{column}: {why}", line + at.max(1) - 1))
-        })?;
-        if object.is_null() {
-            continue;
-        }
-        let before = document.lines().position(is_content).unwrap_or(0);
-        let text: Vec<&str> = document.lines().skip(before).collect();
-        let manifest = Manifest { file: file.to_owned(), line: line + before, object, text: text.join("\n") };
-        let is_list = manifest.text("/kind").is_some_and(|k| k.ends_with("List"));
-        match manifest.object.get("items").and_then(Value::as_array) {
+    for document in documents.into_iter().map(Rc::new) {
+        let manifest = |object: &Value, within: String| Manifest {
+            file: file.to_owned(),
+            object: object.clone(),
+            document: document.clone(),
+            within,
+        };
+        let is_list = document.value["kind"].as_str().is_some_and(|kind| kind.ends_with("List"));
+        match document.value.get("items").and_then(Value::as_array) {
             Some(items) if is_list => {
-                manifests.extend(items.iter().map(|item| Manifest { object: item.clone(), ..manifest.clone() }));
+                manifests.extend(items.iter().enumerate().map(|(n, item)| manifest(item, format!("items[{n}]"))));
             }
-            _ => manifests.push(manifest),
+            _ => manifests.push(manifest(&document.value, String::new())),
         }
     }
     for manifest in &manifests {
@@ -113,38 +107,6 @@ pub fn parse(file: &str, text: &str) -> Result<Vec<Manifest>, Failure> {
         }
     }
     Ok(manifests)
-}
-
-/// Scalars as kubectl reads them: `0644` is octal, `yes` and `on` are true.
-fn read(document: &str) -> Result<Value, serde_saphyr::Error> {
-    let options = serde_saphyr::options! {
-        legacy_octal_numbers: true,
-        strict_booleans: false,
-        with_snippet: false,
-    };
-    serde_saphyr::from_str_with_options(document, options)
-}
-
-/// The documents of a YAML text with the line (from 1) that each begins at. A `---` in the first column always ends one.
-fn documents(text: &str) -> Vec<(usize, &str)> {
-    let mut documents = Vec::new();
-    let (mut start, mut start_line, mut at) = (0, 1, 0);
-    for (index, line) in text.split_inclusive('\n').enumerate() {
-        let rest = line.strip_prefix("---");
-        if rest.is_some_and(|r| r.is_empty() || r.starts_with([' ', '\t', '\r', '\n'])) {
-            documents.push((start_line, &text[start..at]));
-            (start, start_line) = (at + 3, index + 1);
-        }
-        at += line.len();
-    }
-    documents.push((start_line, &text[start..]));
-    documents.retain(|(_, document)| document.lines().any(is_content));
-    documents
-}
-
-fn is_content(line: &str) -> bool {
-    let line = line.trim();
-    !line.is_empty() && !line.starts_with('#') && !line.starts_with('%')
 }
 
 #[cfg(test)]
@@ -172,7 +134,7 @@ mod tests {
     fn lists_are_taken_apart_and_empty_documents_are_nothing() {
         let list = "kind: List\napiVersion: v1\nitems:\n- {apiVersion: v1, kind: Secret, metadata: {name: a}}\n- {apiVersion: v1, kind: Secret, metadata: {name: b}}\n";
         assert_eq!(parse("l", list).unwrap().len(), 2);
-        assert_eq!(parse("l", "---\n# nothing\n---\n").unwrap(), []);
+        assert!(parse("l", "---\n# nothing\n---\n").unwrap().is_empty());
     }
 
     #[test]
@@ -180,7 +142,7 @@ mod tests {
         let text = "---\napiVersion: v1\nkind: A\nmetadata:\n  name: a\nspec:\n  nope: 1\n  env:\n  - name: x\n";
         let manifest = &parse("f.yaml", text).unwrap()[0];
         assert_eq!(manifest.place_of("spec.nope"), "f.yaml:7");
-        assert_eq!(manifest.place_of("spec.env[0].name"), "f.yaml:2", "two lines have that key");
+        assert_eq!(manifest.place_of("spec.env[0].name"), "f.yaml:9");
     }
 
     #[test]

@@ -7,13 +7,13 @@ use kube::{Client, ResourceExt};
 
 use super::Stores;
 use super::rounds::{Pace, Round};
-use super::watched::Key;
-use super::write;
 use crate::adapter;
 use crate::api::class::AgentClassStatus;
 use crate::api::conditions::{READY, STALLED, Truth, Verdict};
 use crate::api::{Agent, AgentClass};
 use crate::plan::status::to_seconds;
+use crate::reconcile::watched::Key;
+use crate::reconcile::write;
 
 const MANAGER: &str = "class";
 

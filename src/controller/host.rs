@@ -8,8 +8,8 @@ use serde_json::json;
 use super::Stores;
 use super::placement::host_of;
 use super::rounds::{Pace, Round};
-use super::write;
 use crate::api::Host;
+use crate::reconcile::write;
 
 const MANAGER: &str = "host-count";
 

@@ -2,17 +2,12 @@
 //! server-side apply, each under a manager's name of its own. Must not know HTTP, terminals or checkouts.
 
 mod class;
-pub mod events;
 mod host;
 mod numbers;
 mod placement;
-pub mod queue;
 mod repo;
 mod rounds;
 pub mod source;
-pub mod watched;
-pub mod write;
-pub mod yaml;
 
 use std::path::PathBuf;
 
@@ -20,8 +15,8 @@ use kube::Client;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use self::watched::Watched;
 use crate::api::{Agent, AgentClass, Host, Repo};
+use crate::reconcile::watched::Watched;
 
 pub struct ControllerOptions {
     /// `$REGATTA_HOME`: `manifests/` below it is the Source that exists by default.

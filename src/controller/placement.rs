@@ -11,15 +11,16 @@ use kube::{Client, ResourceExt};
 use tokio::sync::broadcast;
 
 use super::Stores;
+use super::numbers;
 use super::numbers::Numbers;
-use super::queue::{Outcome, Queue, until};
-use super::watched::{Change, Key};
-use super::{events, numbers, write};
 use crate::api::agent::HostChoice;
 use crate::api::conditions::{READY, SCHEDULED, Truth, Verdict, find, is_true};
 use crate::api::{AGENT_FINALIZER, Agent, AgentStatus, Host, Repo};
 use crate::plan::placement::{Candidate, PLACED, Placement, Wish, place};
 use crate::plan::{news, status::to_seconds};
+use crate::reconcile::queue::{Outcome, Queue, until};
+use crate::reconcile::watched::{Change, Key};
+use crate::reconcile::{events, write};
 
 pub const MANAGER: &str = "placement";
 

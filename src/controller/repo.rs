@@ -9,12 +9,12 @@ use kube::{Client, ResourceExt};
 use super::Stores;
 use super::placement::{host_of, repo_of};
 use super::rounds::{Pace, Round};
-use super::watched::Key;
-use super::write;
 use crate::api::conditions::{FETCHED, READY, RECONCILING, STALLED, Truth, Verdict, shorten};
 use crate::api::repo::Mirror;
 use crate::api::{Agent, REPO_FINALIZER, Repo, RepoStatus};
 use crate::plan::status::to_seconds;
+use crate::reconcile::watched::Key;
+use crate::reconcile::write;
 
 const MANAGER: &str = "repo";
 

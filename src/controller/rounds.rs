@@ -7,7 +7,7 @@ use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::TryRecvError;
 use tokio::time::Instant;
 
-use super::watched::Change;
+use crate::reconcile::watched::Change;
 
 /// Between two rounds. People see counters move twice a second; more often nobody can read them.
 const PACE: Duration = Duration::from_millis(500);

@@ -70,7 +70,7 @@ fn one_file_applied_with_kubectl_becomes_three_agents_in_worktrees_of_their_own(
     for name in &names {
         let object = agent(&up, name);
         let path = object["status"]["worktree"]["path"].as_str().unwrap().to_owned();
-        let branch = format!("agent/{name}");
+        let branch = object["spec"]["branch"].as_str().map_or_else(|| format!("agent/{name}"), str::to_owned);
         assert_eq!(git(Path::new(&path), &["symbolic-ref", "--short", "HEAD"]), branch);
         assert_eq!(object["status"]["worktree"]["branch"], branch.as_str());
         assert!(paths.insert(path), "each agent has a worktree of its own");

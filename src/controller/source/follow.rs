@@ -17,10 +17,10 @@ use super::scan::{self, Glance, Scan, failure};
 use crate::api::conditions::{CONVERGED, PRUNE_BLOCKED, READY, RECONCILING, STALLED, Truth, Verdict, shorten};
 use crate::api::source::{Failure, InventoryItem};
 use crate::api::{Source, SourceStatus};
-use crate::controller::watched::{Key as Name, Watched};
-use crate::controller::write;
 use crate::plan::source::{self as plan, Key, MIN_ABSENCE, Pruning};
 use crate::plan::status::to_seconds;
+use crate::reconcile::watched::{Key as Name, Watched};
+use crate::reconcile::write;
 
 const MANAGER: &str = "source";
 

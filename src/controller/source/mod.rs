@@ -13,9 +13,9 @@ use kube::api::{ObjectMeta, PostParams};
 use kube::{Api, Client, ResourceExt};
 use tokio::task::{AbortHandle, JoinSet};
 
-use super::watched::{Change, Watched};
 use crate::api::source::{ConflictPolicy, Prune};
 use crate::api::{Source, SourceSpec};
+use crate::reconcile::watched::{Change, Watched};
 
 /// The Source that exists by default, for `$REGATTA_HOME/manifests`.
 pub const DEFAULT: &str = "manifests";

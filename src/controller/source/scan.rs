@@ -9,7 +9,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::api::source::Failure;
-use crate::controller::yaml::{self, Document, Place};
+use crate::api::yaml::{self, Document, Place};
 
 /// Far beyond any tree of manifests; a link to `/` ends here.
 const MAX_FILES: usize = 5_000;

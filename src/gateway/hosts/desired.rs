@@ -14,11 +14,11 @@ use super::state::{HostState, Sent, agent_here, full_name};
 use crate::adapter;
 use crate::api::link::Desired;
 use crate::api::{Agent, AgentClass};
-use crate::controller::queue::Outcome;
-use crate::controller::watched::Key;
 use crate::link::Link;
 use crate::plan::desired::{Referred, build, secrets_of};
 use crate::plan::effective::adapter_name;
+use crate::reconcile::queue::Outcome;
+use crate::reconcile::watched::Key;
 
 /// A host only files the record; doing what it says takes its own time.
 const PATIENCE: Duration = Duration::from_secs(15);

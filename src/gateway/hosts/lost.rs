@@ -11,9 +11,9 @@ use kube::{Api, ResourceExt};
 use super::{Shared, desired};
 use crate::api::conditions::{READY, Truth, Verdict, find};
 use crate::api::{Agent, AgentStatus, Host, HostStatus, SYSTEM_NAMESPACE};
-use crate::controller::write;
 use crate::gateway::links::{Connection, HostLinks};
 use crate::plan::status::{HOST_GRACE, HOST_LOST, Urgency, lost, owned, to_seconds, urgency};
+use crate::reconcile::write;
 
 const PACE: Duration = Duration::from_secs(5);
 

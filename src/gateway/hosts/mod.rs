@@ -24,10 +24,10 @@ use tokio::task::JoinSet;
 use self::state::{HostState, Job};
 use super::links::HostLinks;
 use crate::api::{Agent, AgentClass, Host, Repo};
-use crate::controller::queue::{Outcome, Queue, until};
-use crate::controller::watched::{Change, Key, Watched};
 use crate::link::Link;
 use crate::plan::status::HOST_GRACE;
+use crate::reconcile::queue::{Outcome, Queue, until};
+use crate::reconcile::watched::{Change, Key, Watched};
 
 /// Records and writes of one host under way at the same time.
 const WORKERS: usize = 32;

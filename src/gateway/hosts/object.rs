@@ -13,10 +13,10 @@ use super::state::HostState;
 use crate::api::conditions::{READY, Truth, Verdict};
 use crate::api::link::HostInfo;
 use crate::api::{Host, HostSpec, HostStatus, SYSTEM_NAMESPACE};
-use crate::controller::queue::Outcome;
-use crate::controller::watched::Key;
-use crate::controller::write;
 use crate::plan::status::{HOST_GRACE, to_seconds};
+use crate::reconcile::queue::Outcome;
+use crate::reconcile::watched::Key;
+use crate::reconcile::write;
 
 /// True while the host has agents that nobody asked for.
 pub const UNKNOWN_AGENTS: &str = "UnknownAgents";

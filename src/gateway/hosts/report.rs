@@ -15,11 +15,11 @@ use crate::api::conditions::shorten;
 use crate::api::link::{Observed, ObservedRepo};
 use crate::api::repo::Mirror;
 use crate::api::{AGENT_FINALIZER, Agent, AgentStatus};
-use crate::controller::queue::Outcome;
-use crate::controller::{events, write};
 use crate::link::Link;
 use crate::plan::news;
 use crate::plan::status::{Urgency, owned, report, to_seconds, urgency};
+use crate::reconcile::queue::Outcome;
+use crate::reconcile::{events, write};
 
 pub async fn agent(shared: &Shared, state: &HostState, link: &Link, uid: &str) -> Outcome {
     let Some(observed) = state.picture().observed.get(uid).cloned() else {

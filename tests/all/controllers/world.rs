@@ -75,7 +75,7 @@ impl World {
     }
 
     pub async fn apply(&self, text: &str) {
-        for document in regatta::controller::yaml::parse(text).unwrap() {
+        for document in regatta::api::yaml::parse(text).unwrap() {
             self.apply_value(document.value).await;
         }
     }
