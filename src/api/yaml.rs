@@ -332,7 +332,7 @@ mod tests {
             ("!!str 0755", json!("0755")),
             ("nope", json!("nope")),
             ("- yes", json!([true])),
-            ("|\n  yes", json!("yes")),
+            ("|\n  yes", json!("yes\n")),
             ("two\n  lines", json!("two lines")),
         ];
         for (text, expected) in table {
