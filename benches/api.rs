@@ -23,8 +23,8 @@ pub fn run(runtime: &Runtime, scale: Scale, report: &mut Report) {
     let home = tempfile::tempdir().expect("a temporary home");
     let own = [std::process::id()];
     runtime.block_on(async {
-        let before = processes::memory(&own);
         let server = open(home.path()).await;
+        let before = processes::memory(&own);
         let api: Api<ConfigMap> = Api::default_namespaced(server.client(User::admin()));
         let mut made = 0;
         for (writers, count) in [(1, scale.creates), (WRITERS, scale.objects.saturating_sub(scale.creates))] {
