@@ -15,7 +15,7 @@ use crate::pty::{Pty, Tmux};
 use crate::report::{Report, percentile};
 
 /// Echoes each byte by itself, as a program in raw mode does.
-const ECHO: &str = "stty raw -echo; printf READY; exec cat";
+pub const ECHO: &str = "stty raw -echo; printf READY; exec cat";
 
 pub fn run(runtime: &Runtime, scale: Scale, report: &mut Report) {
     let mut pty = Pty::spawn(&["sh", "-c", ECHO]);
@@ -84,7 +84,7 @@ pub fn run(runtime: &Runtime, scale: Scale, report: &mut Report) {
 }
 
 /// Microseconds of each of `count` runs.
-fn sample(count: usize, mut once: impl FnMut()) -> Vec<f64> {
+pub fn sample(count: usize, mut once: impl FnMut()) -> Vec<f64> {
     (0..count)
         .map(|_| {
             let started = Instant::now();

@@ -1,6 +1,7 @@
 //! `make bench`: what Regatta costs, each row beside its baseline in the same run. Prints a table; writes JSON to
 //! `target/bench.json`. `SCALE=small` for a quick look; `cargo bench -- echo` for one row.
 
+mod api;
 mod echo;
 mod fleet;
 #[path = "../tests/all/harness.rs"]
@@ -9,6 +10,7 @@ mod output;
 mod processes;
 mod pty;
 mod report;
+mod shim;
 
 use report::Report;
 
@@ -20,11 +22,29 @@ pub struct Scale {
     pub keys: usize,
     pub fleet: &'static [usize],
     pub idle_seconds: u64,
+    /// By one writer; all writers together make `objects`.
+    pub creates: usize,
+    pub objects: usize,
 }
 
-const FULL: Scale =
-    Scale { output_bytes: 200 << 20, viewers: &[1, 10, 100], keys: 2000, fleet: &[100, 1000], idle_seconds: 20 };
-const SMALL: Scale = Scale { output_bytes: 20 << 20, viewers: &[1, 10], keys: 300, fleet: &[50], idle_seconds: 3 };
+const FULL: Scale = Scale {
+    output_bytes: 200 << 20,
+    viewers: &[1, 10, 100],
+    keys: 2000,
+    fleet: &[100, 1000],
+    idle_seconds: 20,
+    creates: 500,
+    objects: 10_000,
+};
+const SMALL: Scale = Scale {
+    output_bytes: 20 << 20,
+    viewers: &[1, 10],
+    keys: 300,
+    fleet: &[50],
+    idle_seconds: 3,
+    creates: 500,
+    objects: 1_000,
+};
 
 fn main() {
     let only = std::env::args().skip(1).find(|a| !a.starts_with('-'));
@@ -42,6 +62,12 @@ fn main() {
     }
     if wanted("echo") {
         echo::run(&runtime, scale, &mut report);
+    }
+    if wanted("shim") {
+        shim::run(scale, &mut report);
+    }
+    if wanted("api") {
+        api::run(&runtime, scale, &mut report);
     }
     if wanted("fleet") {
         fleet::run(&runtime, scale, &mut report);

@@ -32,6 +32,10 @@ impl Pty {
         Pty { master: File::from(pair.master), child }
     }
 
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Reads to the end, which on Linux is EIO once the last writer is gone; returns the bytes read.
     pub fn drain(&mut self) -> usize {
         let mut total = 0;

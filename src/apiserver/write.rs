@@ -1,16 +1,19 @@
 //! Create and update: from what a client sent to what is stored. PUT and every kind of PATCH go the same way; they differ
 //! only in how they make the new object out of the old one. A write that changes nothing is answered but not stored.
 
+mod checks;
+mod parts;
+
 use std::sync::Arc;
 
 use http::StatusCode;
 use serde_json::{Value, json};
 
+use self::parts::keep_identity;
 use super::{
-    Inner, apply, builtin, crd, names, object, read,
-    request::{Validation, WriteOptions},
-    resource::{Origin, Resource},
-    schema::FieldError,
+    Inner, apply, object, read,
+    request::WriteOptions,
+    resource::Resource,
     status::{Failure, field_error},
     storage::{Change, Expect, Stored, Write, WriteError},
 };
@@ -243,146 +246,6 @@ impl Call<'_> {
         Ok((after, warnings))
     }
 
-    /// The old object with the written part replaced.
-    fn merge_part(&self, before: &Value, mut produced: Value, part: Part) -> Result<Value, Failure> {
-        let resource = &self.resource;
-        match part {
-            Part::Main => {
-                if resource.status {
-                    object::set(&mut produced, "status", before.get("status").cloned());
-                }
-                if resource.is("", "Namespace") {
-                    let finalizers = object::at(before, "spec.finalizers").cloned();
-                    object::set(
-                        &mut produced,
-                        "spec",
-                        Some(json!({"finalizers": finalizers.unwrap_or_else(|| json!([]))})),
-                    );
-                }
-                Ok(produced)
-            }
-            Part::Status => {
-                let mut after = before.clone();
-                object::set(&mut after, "status", produced.get("status").cloned());
-                if let Some(managers) = object::meta(&produced, "managedFields") {
-                    object::set_meta(&mut after, "managedFields", managers.clone());
-                }
-                Ok(after)
-            }
-            Part::Finalize => {
-                let mut after = before.clone();
-                let finalizers = object::at(&produced, "spec.finalizers").cloned().unwrap_or_else(|| json!([]));
-                object::put_at(&mut after, "spec.finalizers", finalizers);
-                Ok(after)
-            }
-            Part::Scale => {
-                let scale = resource.scale.as_ref().ok_or_else(Failure::no_such_path)?;
-                let replicas = object::at(&produced, "spec.replicas").cloned().unwrap_or_else(|| 0.into());
-                if !replicas.as_i64().is_some_and(|count| (0..=i64::from(i32::MAX)).contains(&count)) {
-                    let message = format!("Invalid value: {replicas}: must be greater than or equal to 0");
-                    let error = field_error("FieldValueInvalid", "spec.replicas", message);
-                    return Err(Failure::invalid(resource.subject(object::name(before)), &[error]));
-                }
-                let mut after = before.clone();
-                object::put_at(&mut after, &scale.spec, replicas);
-                Ok(after)
-            }
-        }
-    }
-
-    /// The autoscaling/v1 view of an object.
-    pub fn scale(&self, value: &Value) -> Result<Value, Failure> {
-        let scale = self.resource.scale.as_ref().ok_or_else(Failure::no_such_path)?;
-        let count = |path: &str| object::at(value, path).cloned().unwrap_or_else(|| 0.into());
-        let mut metadata = serde_json::Map::new();
-        for field in ["name", "namespace", "uid", "resourceVersion", "creationTimestamp"] {
-            if let Some(value) = object::meta(value, field) {
-                metadata.insert(field.into(), value.clone());
-            }
-        }
-        let mut shown = json!({"kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": metadata,
-            "spec": {"replicas": count(&scale.spec)}, "status": {"replicas": count(&scale.status)}});
-        if let Some(selector) = scale.selector.as_ref().and_then(|path| object::at(value, path)) {
-            shown["status"]["selector"] = selector.clone();
-        }
-        Ok(shown)
-    }
-
-    /// Kind and version must be those of the URL; built-in kinds may leave them out.
-    fn check_type(&self, object: &mut Value) -> Result<(), Failure> {
-        let resource = &self.resource;
-        let given = |field: &str| object.get(field).and_then(Value::as_str).unwrap_or_default().to_string();
-        let (kind, api_version) = (given("kind"), given("apiVersion"));
-        if resource.is_custom() && (kind.is_empty() || api_version.is_empty()) {
-            let missing = if kind.is_empty() { "Kind" } else { "apiVersion" };
-            return Err(Failure::bad_request(format!("Object '{missing}' is missing in the body of the request")));
-        }
-        if !kind.is_empty() && kind != resource.kind {
-            return Err(Failure::bad_request(format!(
-                "the kind in the data ({kind}) does not match the expected kind ({})",
-                resource.kind
-            )));
-        }
-        if !api_version.is_empty() && api_version != resource.api_version() {
-            return Err(Failure::bad_request(format!(
-                "the API version in the data ({api_version}) does not match the expected API version ({})",
-                resource.api_version()
-            )));
-        }
-        object::set(object, "apiVersion", Some(resource.api_version().into()));
-        object::set(object, "kind", Some(resource.kind.clone().into()));
-        match names::shape_error(object) {
-            Some(why) => Err(self.undecodable(&why)),
-            None => Ok(()),
-        }
-    }
-
-    fn undecodable(&self, why: &str) -> Failure {
-        let Resource { kind, version, .. } = &*self.resource;
-        Failure::bad_request(format!("{kind} in version \"{version}\" cannot be handled as a {kind}: {why}"))
-    }
-
-    /// Drops what the schema does not know, and says so as strictly as the client wants it.
-    fn clean(&self, object: &mut Value) -> Result<Vec<String>, Failure> {
-        let mut unknown = Vec::new();
-        match self.resource.origin {
-            Origin::Builtin(builtin) => {
-                let (typed, dropped) =
-                    builtin::through_type(builtin, object.take()).map_err(|why| self.undecodable(&why))?;
-                *object = typed;
-                unknown = dropped;
-            }
-            Origin::Custom => self.resource.schema.prune(object, &mut unknown),
-        }
-        match self.options.validation {
-            Validation::Strict if !unknown.is_empty() => {
-                Err(self.undecodable(&format!("strict decoding error: {}", unknown.join(", "))))
-            }
-            Validation::Strict | Validation::Ignore => Ok(self.deprecation()),
-            Validation::Warn => Ok(self.deprecation().into_iter().chain(unknown).collect()),
-        }
-    }
-
-    fn deprecation(&self) -> Vec<String> {
-        self.resource.deprecation.iter().cloned().collect()
-    }
-
-    /// The namespace of the URL is the object's.
-    fn place(&self, object: &mut Value) -> Result<(), Failure> {
-        let given = object::namespace(object);
-        if !given.is_empty() && given != self.namespace {
-            return Err(Failure::bad_request(
-                "the namespace of the provided object does not match the namespace sent on the request",
-            ));
-        }
-        if self.namespace.is_empty() {
-            object::unset_meta(object, "namespace");
-        } else {
-            object::set_meta(object, "namespace", self.namespace.clone());
-        }
-        Ok(())
-    }
-
     fn prepare_new(&self, object: &mut Value) -> Result<(), Failure> {
         for field in ["selfLink", "deletionTimestamp", "deletionGracePeriodSeconds", "resourceVersion", "generation"] {
             object::unset_meta(object, field);
@@ -396,50 +259,6 @@ impl Call<'_> {
             object::set(object, "status", None);
         }
         self.settle(object, None, Part::Main)
-    }
-
-    /// Defaults, what the kind adds, and every check.
-    fn settle(&self, object: &mut Value, before: Option<&Value>, part: Part) -> Result<(), Failure> {
-        let resource = &self.resource;
-        let name = object::name(object).to_string();
-        let mut errors: Vec<FieldError> = names::metadata_errors(object, resource.name_rule());
-        match resource.origin {
-            Origin::Custom => {
-                resource.schema.default(object);
-                errors.extend(resource.schema.validate(object, before, ""));
-            }
-            Origin::Builtin(builtin) => {
-                if part == Part::Main {
-                    builtin::prepare(builtin, object, before);
-                }
-                errors.extend(builtin::errors(builtin, object, before));
-                if resource.is("apiextensions.k8s.io", "CustomResourceDefinition") && part == Part::Main {
-                    crd::default(object);
-                    errors.extend(crd::errors(object, before));
-                    if errors.is_empty() {
-                        crd::accept(object, &self.taken_names(object), &object::now());
-                    }
-                }
-            }
-        }
-        if errors.is_empty() { Ok(()) } else { Err(Failure::invalid(resource.subject(&name), &errors)) }
-    }
-
-    /// Names of a definition that another established one of its group has.
-    fn taken_names(&self, object: &Value) -> Vec<String> {
-        let mine = crd::claimed(object);
-        let group = object::at(object, "spec.group");
-        let mut taken = Vec::new();
-        for stored in self.resource.collection.all() {
-            let other = stored.value();
-            if stored.name == object::name(object) || object::at(&other, "spec.group") != group {
-                continue;
-            }
-            if crd::is_established(&other) {
-                taken.extend(crd::claimed(&other).into_iter().filter(|name| mine.contains(name)));
-            }
-        }
-        taken
     }
 
     pub fn manager<'a>(&'a self, api_version: &'a str, now: &'a str, part: Part) -> apply::Manager<'a> {
@@ -531,32 +350,6 @@ pub fn is_finished(object: &Value) -> bool {
     let waiting = |path: &str| object::at(object, path).and_then(Value::as_array).is_some_and(|list| !list.is_empty());
     let is_namespace = object.get("kind") == Some(&Value::from("Namespace"));
     object::is_deleting(object) && !waiting(lists[0]) && !(is_namespace && waiting(lists[1]))
-}
-
-/// What no client changes.
-fn keep_identity(before: &Value, after: &mut Value) {
-    for field in [
-        "uid",
-        "creationTimestamp",
-        "deletionTimestamp",
-        "deletionGracePeriodSeconds",
-        "generation",
-        "generateName",
-        "selfLink",
-        "resourceVersion",
-    ] {
-        match object::meta(before, field) {
-            Some(value) => object::set_meta(after, field, value.clone()),
-            None => object::unset_meta(after, field),
-        }
-    }
-    // An update that does not mention the owners of fields leaves them.
-    if object::meta(after, "managedFields").is_none_or(Value::is_null) {
-        match object::meta(before, "managedFields") {
-            Some(value) => object::set_meta(after, "managedFields", value.clone()),
-            None => object::unset_meta(after, "managedFields"),
-        }
-    }
 }
 
 /// `managedFields: [{}]` (or an empty list) asks to forget all managers.

@@ -515,101 +515,45 @@ async fn a_restart_keeps_objects_and_lets_watches_resume() {
     assert!(made.resource_version().unwrap().parse::<u64>().unwrap() > version.parse::<u64>().unwrap());
 }
 
-/// Not a test of its own: `what_was_acknowledged_survives_a_kill` runs it as the process to kill.
-#[tokio::test]
-#[ignore = "run by another test as a process of its own"]
-async fn writer_to_be_killed() {
-    let database = std::env::var("REGATTA_TEST_DATABASE").unwrap();
-    let server = ApiServer::open(Options { database: database.into(), crds: Vec::new() }).await.unwrap();
-    let api: Api<ConfigMap> = Api::default_namespaced(server.client(User::admin()));
-    for i in 0.. {
-        api.create(&PostParams::default(), &config(&format!("c{i}"), "1")).await.unwrap();
-        println!("acknowledged {i}");
-    }
-}
+/// Names the database, in the process that is to be killed.
+const TO_BE_KILLED: &str = "REGATTA_TEST_DATABASE";
 
+/// The test starts itself as a process of its own, which writes until it is killed.
 #[tokio::test]
 async fn what_was_acknowledged_survives_a_kill() {
     use tokio::io::{AsyncBufReadExt, BufReader};
+    if let Some(database) = std::env::var_os(TO_BE_KILLED) {
+        let server = ApiServer::open(Options { database: database.into(), crds: Vec::new() }).await.unwrap();
+        let api: Api<ConfigMap> = Api::default_namespaced(server.client(User::admin()));
+        for i in 0.. {
+            api.create(&PostParams::default(), &config(&format!("c{i}"), "1")).await.unwrap();
+            println!("acknowledged {i}");
+        }
+    }
     let home = tempfile::tempdir().unwrap();
     let mut child = tokio::process::Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "apiserver::writer_to_be_killed", "--ignored", "--nocapture"])
-        .env("REGATTA_TEST_DATABASE", home.path().join("api.db"))
+        .args(["--exact", "apiserver::what_was_acknowledged_survives_a_kill", "--nocapture"])
+        .env(TO_BE_KILLED, home.path().join("api.db"))
         .stdout(std::process::Stdio::piped())
         .kill_on_drop(true)
         .spawn()
         .unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let number = |line: &str| line.split_once("acknowledged ").map(|(_, number)| number.parse::<u32>().unwrap());
     let mut acknowledged = 0;
     while acknowledged < 50 {
         let line = tokio::time::timeout(Duration::from_secs(20), lines.next_line()).await.unwrap().unwrap().unwrap();
-        if let Some((_, number)) = line.split_once("acknowledged ") {
-            acknowledged = number.parse().unwrap();
-        }
+        acknowledged = number(&line).unwrap_or(acknowledged);
     }
     child.kill().await.unwrap();
     while let Some(line) = lines.next_line().await.unwrap() {
-        if let Some((_, number)) = line.split_once("acknowledged ") {
-            acknowledged = number.parse().unwrap();
-        }
+        acknowledged = number(&line).unwrap_or(acknowledged);
     }
     let server = open(&home).await;
     let api: Api<ConfigMap> = Api::default_namespaced(server.client(User::admin()));
     for i in 0..=acknowledged {
         api.get(&format!("c{i}")).await.unwrap();
     }
-}
-
-/// Figures for the record; run by hand: `cargo test --release --test all -- --ignored --nocapture speed_of_the_api`.
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "a measurement"]
-async fn speed_of_the_api() {
-    let s = server().await;
-    let resident = || {
-        let status = std::fs::read_to_string("/proc/self/status").unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap()
-    };
-    let empty = resident();
-    let mut made = 0;
-    for (writers, count) in [(1usize, 500usize), (16, 9500)] {
-        let begin = std::time::Instant::now();
-        let mut tasks = tokio::task::JoinSet::new();
-        for writer in 0..writers {
-            let api: Api<ConfigMap> = Api::default_namespaced(s.client.clone());
-            tasks.spawn(async move {
-                let mut times = Vec::new();
-                for i in 0..count / writers {
-                    let begin = std::time::Instant::now();
-                    let mut object = config(&format!("c-{writers}-{writer}-{i}"), "1");
-                    object.data.as_mut().unwrap().insert("padding".into(), "x".repeat(500));
-                    api.create(&PostParams::default(), &object).await.unwrap();
-                    times.push(begin.elapsed());
-                }
-                times
-            });
-        }
-        let mut times: Vec<Duration> = tasks.join_all().await.into_iter().flatten().collect();
-        times.sort();
-        made += times.len();
-        let rate = times.len() as f64 / begin.elapsed().as_secs_f64();
-        println!(
-            "{writers} writers: {rate:.0} creates/s, p50 {:?}, p99 {:?}",
-            times[times.len() / 2],
-            times[times.len() * 99 / 100]
-        );
-    }
-    for _ in 0..3 {
-        let begin = std::time::Instant::now();
-        let (_, _, text) = raw(&s.client, "GET", CONFIGS, &[], b"").await;
-        println!("LIST of {made}: {} bytes in {:?}", text.len(), begin.elapsed());
-    }
-    println!("resident: {empty} kB with no objects, {} kB with {made}", resident());
-    let begin = std::time::Instant::now();
-    s.server.shutdown().await;
-    let again = open(&s.home).await;
-    println!("shut down and opened with {made} objects in {:?}", begin.elapsed());
-    again.shutdown().await;
 }
 
 #[tokio::test]

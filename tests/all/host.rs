@@ -651,67 +651,6 @@ async fn an_agent_that_nobody_wants_is_left_alone_until_its_object_is_said_to_be
     assert!(kept[0].path.join("work").exists());
 }
 
-/// How long 100 agents take from the first record to the last Ready, and what an idle one costs.
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "a measurement"]
-async fn measure_a_hundred_agents() {
-    let count: u32 = std::env::var("AGENTS").ok().and_then(|n| n.parse().ok()).unwrap_or(100);
-    let mut world = World::new().await;
-    let repo = repository(world.directory.path());
-    let with_repo = std::env::var("REPO").is_ok();
-    let begin = Instant::now();
-    for n in 1..=count {
-        let desired = world.agent(n, &["sleep", "1000"]);
-        world.want(if with_repo { in_repo(desired, &repo) } else { desired }).await;
-    }
-    for n in 1..=count {
-        world.until_ready(&world.uid(n), "Running").await;
-    }
-    println!("{count} agents ready in {:?}", begin.elapsed());
-    println!("{} records were sent", world.plane.inner.lock().unwrap().history.len());
-    let mut pss = BTreeMap::<&str, u64>::new();
-    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
-        let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
-        let line = String::from_utf8_lossy(&line).replace('\0', " ");
-        let kind = match line {
-            line if line.contains(" shim ") && line.contains(&world.home().display().to_string()) => "shims",
-            line if line.contains(&format!("regatta-{}", world.identity())) => "tmux",
-            _ => continue,
-        };
-        let rollup = std::fs::read_to_string(entry.path().join("smaps_rollup")).unwrap_or_default();
-        let kib = rollup
-            .lines()
-            .find_map(|l| l.strip_prefix("Pss:"))
-            .and_then(|l| l.trim().split(' ').next()?.parse::<u64>().ok());
-        *pss.entry(kind).or_default() += kib.unwrap_or_default();
-    }
-    println!("PSS per agent, KiB: {:?}", pss.iter().map(|(k, v)| (*k, v / u64::from(count))).collect::<Vec<_>>());
-    let own = |field: &str| {
-        let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
-        let fields: Vec<u64> = stat.split(' ').map(|f| f.parse().unwrap_or_default()).collect();
-        let status = std::fs::read_to_string("/proc/self/status").unwrap();
-        match field {
-            "ticks" => fields[13] + fields[14],
-            _ => {
-                status.lines().find_map(|l| l.strip_prefix("RssAnon:")?.trim().split(' ').next()?.parse().ok()).unwrap()
-            }
-        }
-    };
-    println!("this process, host and control plane: {} KiB anonymous", own("rss"));
-    let before = own("ticks");
-    tokio::time::sleep(Duration::from_secs(10)).await;
-    println!("idle for 10 s: {} ms of CPU", (own("ticks") - before) * 10);
-    world.crash().await;
-    world.plane.inner.lock().unwrap().observed.clear();
-    let begin = Instant::now();
-    world.start().await;
-    println!("started again in {:?}", begin.elapsed());
-    for n in 1..=count {
-        world.until_ready(&world.uid(n), "Running").await;
-    }
-    println!("all adopted and told after {:?}", begin.elapsed());
-}
-
 async fn poll(holds: impl Fn() -> bool, what: &str) {
     let deadline = Instant::now() + Duration::from_secs(20);
     while !holds() {

@@ -126,7 +126,7 @@ pub fn apply(
         },
     );
     let mut object = match &last {
-        Some(last) if !last.set.is_empty() => prune(shape, &merged, &after, &last.set),
+        Some(last) if !last.set.is_empty() => prune(shape, &merged, &config, &after, &last.set),
         _ => merged,
     };
     let changes = walk::compare(shape, &current, &object);
@@ -321,17 +321,20 @@ fn check_config(shape: Shape<'_>, config: &Value, manager: &Manager<'_>) -> Resu
 }
 
 /// Removes what the applier owned before and nobody owns now. Three steps, as upstream: take out all it owned, put back what anybody
-/// (the applier's new configuration included) owns, put back what was nobody's.
-fn prune(shape: Shape<'_>, merged: &Value, managers: &Managers, last: &Set) -> Value {
+/// (the applier's new configuration included) owns, put back what was nobody's. Maps and lists that the configuration has stay even when nothing in
+/// them can be owned, as in `spec: {taints: []}`: upstream takes them out, and then refuses the object for lacking its spec.
+fn prune(shape: Shape<'_>, merged: &Value, config: &Value, managers: &Managers, last: &Set) -> Value {
     let last = walk::with_named(shape, last);
     let all = walk::with_named(shape, &walk::fields(shape, merged).1);
     let left = |removed: &Set| walk::remove(shape, merged, removed).unwrap_or_else(|| Value::Object(Map::new()));
     let fields_of = |object: &Value| walk::with_named(shape, &walk::fields(shape, object).1);
 
-    let managed = managers.values().fold(Set::default(), |out, entry| out.union(&entry.set));
-    let kept = fields_of(&left(&last)).union(&walk::with_named(shape, &managed));
+    let managed = managers.values().fold(walk::containers(shape, config), |out, entry| out.union(&entry.set));
+    let managed = walk::with_named(shape, &managed);
+    let kept = fields_of(&left(&last)).union(&managed);
     let owned = left(&all.difference(&kept));
-    let dangling = all.difference(&fields_of(&owned)).intersection(&last);
+    // A map with nothing in it but lists without items does not show among the fields of a value; its owners still have it.
+    let dangling = all.difference(&fields_of(&owned)).difference(&managed).intersection(&last);
     left(&dangling)
 }
 

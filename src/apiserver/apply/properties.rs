@@ -50,6 +50,59 @@ fn configurations() -> impl Strategy<Value = Value> {
         })
 }
 
+/// Specs made mostly of empty containers.
+fn sparse() -> impl Strategy<Value = Value> {
+    let word = prop::sample::select(vec!["x", "y"]);
+    let leaf = prop_oneof![Just(json!({})), word.clone().prop_map(|word| json!({"b": word}))];
+    let nested = prop_oneof![
+        Just(json!({})),
+        leaf.clone().prop_map(|inner| json!({"inner": inner})),
+        word.clone().prop_map(|word| json!({"a": word})),
+    ];
+    let env = prop_oneof![
+        Just(json!([])),
+        Just(json!([{"name": "n"}])),
+        Just(json!([{"name": "n", "from": {}}])),
+        Just(json!([{"name": "n", "from": {"key": "k"}}, {"name": "m", "value": "v"}])),
+    ];
+    let labels = prop_oneof![Just(json!({})), word.prop_map(|word| json!({word: "1"}))];
+    let free = prop_oneof![Just(json!({})), leaf.prop_map(|leaf| json!({"deep": leaf, "list": []}))];
+    let optional = |strategy: BoxedStrategy<Value>| prop::option::weighted(0.3, strategy);
+    let set = prop_oneof![Just(json!([])), Just(json!(["s"]))];
+    (
+        optional(nested.boxed()),
+        optional(env.boxed()),
+        optional(labels.clone().boxed()),
+        optional(labels.boxed()),
+        optional(free.boxed()),
+        optional(set.boxed()),
+    )
+        .prop_map(|(nested, env, labels, atomic, free, set)| {
+            let fields = [
+                ("nested", nested),
+                ("env", env),
+                ("labels", labels),
+                ("atomicMap", atomic),
+                ("free", free),
+                ("set", set),
+            ];
+            fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+        })
+}
+
+/// Whether every field of `part` is in `whole`; an item of a list may stand anywhere.
+fn contains(whole: &Value, part: &Value) -> bool {
+    match (whole, part) {
+        (Value::Object(whole), Value::Object(part)) => {
+            part.iter().all(|(name, part)| whole.get(name).is_some_and(|whole| contains(whole, part)))
+        }
+        (Value::Array(whole), Value::Array(part)) => {
+            part.iter().all(|part| whole.iter().any(|whole| contains(whole, part)))
+        }
+        (whole, part) => whole == part,
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -76,6 +129,28 @@ proptest! {
                 (wanted, found) => prop_assert_eq!(wanted, found),
             }
         }
+    }
+
+    /// Containers without content are the delicate part, so here are many of them, a spec without anything included.
+    #[test]
+    fn whatever_was_before_every_field_applied_is_there_and_stays(
+        writes in prop::collection::vec((0..4u8, sparse()), 1..6),
+        config in sparse(),
+    ) {
+        let mut world = World::new();
+        for (who, spec) in writes {
+            match who {
+                0 => world.force("a", spec),
+                1 => world.force("b", spec),
+                2 => world.update("c", |object| object["spec"] = spec),
+                _ => world.update_through("a", "status", |object| object["status"] = json!({"phase": spec.to_string()})),
+            };
+        }
+        world.force("b", config.clone());
+        prop_assert!(contains(world.spec(), &config), "{} lacks some of {config}", world.object());
+        let once = world.object().clone();
+        world.force("b", config);
+        prop_assert_eq!(world.object(), &once);
     }
 
     #[test]

@@ -128,6 +128,21 @@ pub(super) fn fields(shape: Shape<'_>, value: &Value) -> (bool, Set) {
     (false, set)
 }
 
+/// Every map and list that is a field of the value, at any depth outside lists.
+pub(super) fn containers(shape: Shape<'_>, value: &Value) -> Set {
+    let mut set = Set::default();
+    for (name, field) in
+        value.as_object().into_iter().flatten().filter(|(_, field)| field.is_object() || field.is_array())
+    {
+        let (step, inner) = (Step::field(name), shape.field(name));
+        if !inner.is_atomic_map() {
+            set.graft(&step, containers(inner, field));
+        }
+        set.members.insert(step);
+    }
+    set
+}
+
 /// What changed from one value to another.
 #[derive(Debug, Default)]
 pub(super) struct Changes {

@@ -4,7 +4,6 @@
 #![allow(clippy::unwrap_used)]
 
 mod api;
-mod measure;
 mod security;
 mod streams;
 mod watch;

@@ -89,3 +89,66 @@ fn a_set_written_when_a_map_was_granular_is_read_as_atomic() {
     world.apply("a", json!({"atomicMap": {"y": "1"}}));
     assert_eq!(world.applied("a"), json!({"f:spec": {"f:atomicMap": {}}}));
 }
+
+#[test]
+fn an_empty_spec_stays_however_often_it_is_applied() {
+    type Step = (&'static str, fn(&mut World));
+    let between: [Step; 9] = [
+        ("nothing", |_| ()),
+        ("a status", |world| {
+            world.update_through("b", "status", |o| o["status"] = json!({"phase": "p"}));
+        }),
+        ("the applier's own status", |world| {
+            let status = json!({"apiVersion": "t/v1", "kind": "T", "metadata": {"name": "x", "namespace": "default"},
+                "status": {"phase": "p"}});
+            world.live = Some(world.try_apply("a", "status", &status, true).unwrap());
+        }),
+        ("another's field", |world| {
+            world.update("b", |o| o["spec"]["replicas"] = json!(1));
+        }),
+        ("another's field that came and went", |world| {
+            world.update("b", |o| o["spec"]["replicas"] = json!(1)).update("b", |o| o["spec"] = json!({}));
+        }),
+        ("another's list without items", |world| {
+            world.update("b", |o| o["spec"] = json!({"env": [], "set": []}));
+        }),
+        ("another applier's empty spec", |world| {
+            world.apply("b", json!({}));
+        }),
+        ("another applier's field", |world| {
+            world.apply("b", json!({"nested": {"inner": {}}}));
+        }),
+        ("a field of its own", |world| {
+            world.apply("a", json!({"nested": {"inner": {"b": "1"}}}));
+        }),
+    ];
+    for (what, between) in between {
+        for untracked in [false, true] {
+            let mut world = if untracked { World::untracked(json!({})) } else { World::new() };
+            world.apply("a", json!({}));
+            between(&mut world);
+            world.apply("a", json!({}));
+            assert!(world.spec().is_object(), "{what}: {}", world.object());
+            assert_eq!(world.applied("a"), json!({"f:spec": {}}), "{what}");
+            let before = world.object().clone();
+            world.apply("a", json!({}));
+            assert_eq!(world.object(), &before, "{what}");
+        }
+    }
+}
+
+#[test]
+fn a_spec_whose_last_item_is_taken_out_of_its_list_stays() {
+    for (before, after) in [
+        (json!({"env": [{"name": "n"}]}), json!({"env": []})),
+        (json!({"set": ["s"]}), json!({"set": []})),
+        (json!({"env": [{"name": "n"}], "nested": {"a": "1"}}), json!({"set": []})),
+    ] {
+        let mut world = World::new();
+        world.apply("a", before.clone()).apply("a", after.clone());
+        assert_eq!(world.spec(), &after, "{before} to {after}");
+        let once = world.object().clone();
+        world.apply("a", after.clone());
+        assert_eq!(world.object(), &once, "{before} to {after} again");
+    }
+}
