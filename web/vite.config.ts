@@ -65,6 +65,7 @@ export default defineConfig({
     assetsInlineLimit: 0, // a data: URL would need an exception in the content security policy
     modulePreload: { polyfill: false },
     sourcemap: false,
+    reportCompressedSize: false, // scripts/size.mjs says what counts
   },
   server: { host: '127.0.0.1', proxy: { '/api': through, '/apis': through, '/auth': through, '/watch': through } },
 });
