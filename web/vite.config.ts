@@ -60,6 +60,7 @@ export default defineConfig({
   plugins: [strictXterm(), svelte(), compressed()],
   optimizeDeps: { exclude: ['@xterm/xterm'] },
   build: {
+    rolldownOptions: { checks: { bundlerTimings: false } }, // how slow this machine is is no warning
     target: 'es2022',
     manifest: true, // scripts/size.mjs reads it
     assetsInlineLimit: 0, // a data: URL would need an exception in the content security policy
