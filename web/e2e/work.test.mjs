@@ -22,7 +22,7 @@ const focused = (view) => view.evaluate(() => document.activeElement?.id);
 function listen(view) {
   view.on('console', (message) => {
     // What the network does while the server is down, and answers that are refusals, are not the page's doing.
-    if (message.type() === 'error' && !/WebSocket|ERR_CONNECTION|Failed to load resource/.test(message.text())) complaints.push(message.text());
+    if (message.type() === 'error' && !/WebSocket|ERR_CONNECTION|Failed to load resource/.test(message.text())) complaints.push(`${message.text()} (${view.url()}, ${message.location().url}:${message.location().lineNumber}:${message.location().columnNumber})`);
   });
   view.on('pageerror', (error) => complaints.push(String(error)));
 }
@@ -127,6 +127,7 @@ test('YAML is checked by the server, shown as a difference and then applied', as
   const write = async (extra) => {
     await editor.click();
     await page.keyboard.press('Control+a');
+    await page.keyboard.press('Delete'); // replaced in one go, Chromium itself would try an inline style for the new text
     await page.keyboard.insertText(`apiVersion: regatta.dev/v1alpha1\nkind: Agent\nmetadata:\n  name: hands\n  namespace: default\nspec:\n  adapter: shell\n  repoRef:\n    name: demo\n${extra}`);
     await page.getByRole('button', { name: 'Check' }).click();
   };
