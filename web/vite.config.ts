@@ -60,11 +60,13 @@ export default defineConfig({
   plugins: [strictXterm(), svelte(), compressed()],
   optimizeDeps: { exclude: ['@xterm/xterm'] },
   build: {
+    rolldownOptions: { checks: { bundlerTimings: false } }, // how slow this machine is is no warning
     target: 'es2022',
     manifest: true, // scripts/size.mjs reads it
     assetsInlineLimit: 0, // a data: URL would need an exception in the content security policy
     modulePreload: { polyfill: false },
     sourcemap: false,
+    reportCompressedSize: false, // scripts/size.mjs says what counts
   },
   server: { host: '127.0.0.1', proxy: { '/api': through, '/apis': through, '/auth': through, '/watch': through } },
 });

@@ -51,7 +51,11 @@ export class Server {
       spawnSync('tmux', ['-L', name, 'kill-server']);
       rmSync(join(sockets, name), { force: true });
     }
-    rmSync(this.home, { recursive: true, force: true, maxRetries: 5 });
+    // What the agents ran writes its last words while it goes.
+    await until('the home is gone', () => {
+      rmSync(this.home, { recursive: true, force: true });
+      return true;
+    });
   }
 }
 

@@ -99,6 +99,21 @@ export function inOrder(group: Group, agents: Agent[]): Agent[] {
   return sorted.sort(byName);
 }
 
+/** What keeps it from going on, in its own words: work that cannot start, or a deletion that waits. Empty where nothing does. */
+export function troubleOf(agent: Agent): string {
+  const stalled = condition(agent, 'Stalled');
+  if (stalled?.status === 'True') return stalled.message;
+  const worktree = condition(agent, 'WorktreeReady');
+  if (worktree?.status === 'False' && worktree.message !== '' && worktree.reason === condition(agent, 'Ready')?.reason) return worktree.message;
+  const scheduled = condition(agent, 'Scheduled');
+  return scheduled?.status === 'False' ? scheduled.message : '';
+}
+
+/** Whether nothing of it runs now that could be typed into. */
+export function ended(agent: Agent): boolean {
+  return ['failed', 'done', 'stopped', 'hibernated'].includes(stateOf(agent));
+}
+
 const ADAPTER_TITLES: Record<string, string> = {
   'claude-code': 'Claude Code',
   codex: 'Codex',

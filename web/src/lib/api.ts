@@ -136,6 +136,11 @@ export function runAgent(agent: Agent, run: 'Running' | 'Stopped'): Promise<Agen
   return patchAgent(agent.metadata.namespace ?? 'default', agent.metadata.name, { spec: { run } }, 'for-real');
 }
 
+/** What becomes of the worktree when the agent goes. */
+export function decideWorktree(agent: Agent, worktree: 'Keep' | 'Discard'): Promise<Agent> {
+  return patchAgent(agent.metadata.namespace ?? 'default', agent.metadata.name, { metadata: { uid: agent.metadata.uid }, spec: { onDelete: { worktree } } }, 'for-real');
+}
+
 /** The uid keeps a re-created agent of the same name from being deleted by an old page. */
 export async function deleteAgent(agent: Agent): Promise<void> {
   const preconditions = agent.metadata.uid === undefined ? {} : { preconditions: { uid: agent.metadata.uid } };

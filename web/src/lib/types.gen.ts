@@ -594,6 +594,14 @@ export interface RepoStatus {
    * The clone on each host that has one.
    */
   mirrors?: {
+    /**
+     * The branch that the remote's HEAD names there.
+     */
+    defaultBranch?: string;
+    /**
+     * Why the clone cannot be made or refreshed.
+     */
+    error?: string;
     headSHA?: string;
     host: string;
     /**

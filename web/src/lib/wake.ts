@@ -46,6 +46,7 @@ export function wakePaths(bars: readonly WakeBar[]): WakePaths {
     } else if (bar.s === 'limited') {
       if ((first + i) % 2 === 0) paths.limited += box(x, WAKE_HEIGHT - 3, 2);
     } else {
+      while (last[i + run]?.s === bar.s) run += 1; // it ended once: what follows stays empty and says how long ago
       paths.end += box(x, 0, 2);
     }
     i += run;

@@ -128,7 +128,7 @@ describe('watch', () => {
     expect(world.sockets.length).toBeGreaterThan(1);
   });
 
-  test('retries back off to a bound and are called offline after half a minute', () => {
+  test('retries back off to a bound and are called offline after ten seconds', () => {
     const { world, told, watch } = setup();
     watch.start();
     for (let i = 0; i < 10; i++) {

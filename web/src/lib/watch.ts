@@ -50,9 +50,9 @@ export type FromServer =
 const PING = 5_000;
 const STALE = 11_000; // two pings unanswered and a second of grace
 const DEAD = 25_000; // by then a half-open connection is better replaced
-const OFFLINE = 30_000; // retries that failed this long are called what they are
+const OFFLINE = 10_000; // retries that failed this long are called what they are
 const BACKOFF_FIRST = 500;
-const BACKOFF_MOST = 15_000;
+const BACKOFF_MOST = 8_000;
 const AGAIN = 5_000; // a refused subscription is asked for again after this
 
 interface Subscription {

@@ -112,7 +112,8 @@ export function problemsOf(status: Status, text: string): FieldProblem[] {
   if (unknown.length > 0) {
     return unknown.map((m) => ({ field: m[1] ?? '', line: at(m[1] ?? ''), message: m[0] }));
   }
-  return [{ field: '', line: 0, message: status.message ?? 'refused without a reason' }];
+  const field = status.reason === 'AlreadyExists' ? 'metadata.name' : '';
+  return [{ field, line: at(field), message: status.message ?? 'refused without a reason' }];
 }
 
 /** The JSON merge patch that turns `before` into `after`; undefined where they are equal. */

@@ -2,7 +2,7 @@
 // It feeds a Screen (xterm) in stream order and acknowledges what that has processed, which is the flow control.
 
 import { terminalUrl } from '../api.ts';
-import { decodeBase64, type Exit, type Hello, onClose, parseText, type Refusal, SUBPROTOCOL, take, type Viewers } from './protocol.ts';
+import { decodeBase64, type Exit, type Hello, onClose, parseText, type Refusal, type Size, SUBPROTOCOL, take, type Viewers } from './protocol.ts';
 
 export interface Screen {
   /** `done` runs when the bytes have been processed, in the order of the calls. */
@@ -47,6 +47,10 @@ export class Connection {
   #acked = 0;
   #epoch = 0;
   #viewer: number | undefined;
+  /** Where the past ends that is told first; up to there, sizes are those of then. */
+  #head = 0;
+  /** The size of now, heard while the past was still being told. */
+  #held: Size | undefined;
   #greeted = false;
   #failures = 0;
   #retry: ReturnType<typeof setTimeout> | undefined;
@@ -154,6 +158,7 @@ export class Connection {
         const { bytes, next } = piece;
         this.#next = next;
         this.#screen.write(bytes, () => this.#done(next));
+        this.#arrived();
       }
     }
   }
@@ -166,6 +171,8 @@ export class Connection {
         this.#greeted = true;
         this.#epoch = message.epoch;
         this.#viewer = message.viewer;
+        this.#head = message.head;
+        this.#held = undefined;
         // Asked for without an offset: whatever comes now, snapshot or bytes, is the whole picture.
         if (this.#next === undefined) this.#screen.reset();
         this.#screen.resize(message.cols, message.rows);
@@ -178,11 +185,13 @@ export class Connection {
         this.#screen.reset();
         this.#screen.resize(message.cols, message.rows);
         this.#screen.write(decodeBase64(message.bytes), () => this.#done(offset));
+        this.#arrived();
         return;
       }
       case 'size':
-        this.#screen.resize(message.cols, message.rows);
-        this.#view.size(message.cols, message.rows, message.owner !== null && message.owner === this.#viewer);
+        if (!this.#behind()) this.#sized(message);
+        else if (message.owner === null) this.#screen.resize(message.cols, message.rows);
+        else this.#held = message;
         return;
       case 'gap':
         if (this.#next === undefined || message.to > this.#next) this.#next = message.to;
@@ -197,6 +206,22 @@ export class Connection {
         this.#view.viewers(message);
         return;
     }
+  }
+
+  #behind(): boolean {
+    return (this.#next ?? 0) < this.#head;
+  }
+
+  #sized(size: Size): void {
+    this.#screen.resize(size.cols, size.rows);
+    this.#view.size(size.cols, size.rows, size.owner !== null && size.owner === this.#viewer);
+  }
+
+  #arrived(): void {
+    if (this.#held === undefined || this.#behind()) return;
+    const size = this.#held;
+    this.#held = undefined;
+    this.#sized(size);
   }
 
   #done(offset: number): void {
