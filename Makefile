@@ -22,7 +22,7 @@ test: setup-test $(WEB)           ## the whole suite; needs no cluster and no ag
 	cd web && npm test
 	cd web && npm run --silent e2e
 
-bench: setup-run build            ## the tables of docs/measurements.md; SCALE=small for a quick look
+bench: setup-run $(WEB)           ## the tables of docs/measurements.md; SCALE=small for a quick look
 	SCALE=$(SCALE) $(CARGO) bench --locked --bench all
 
 fmt:                              ## format everything
