@@ -13,7 +13,7 @@ run: setup-run build              ## build and start: prints the URL, the kubeco
 build: $(WEB)                     ## the web app and the release binary
 	$(CARGO) build --release --locked
 
-$(WEB): $(shell find web -path web/node_modules -prune -o -path web/dist -prune -o -type f -print 2>/dev/null)
+$(WEB): $(shell find web -maxdepth 1 -type f) $(shell find web/src web/public web/scripts -type f)
 	cd web && npm ci --no-audit --no-fund --loglevel=error && npm run --silent build
 	@touch $@
 

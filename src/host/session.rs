@@ -170,6 +170,13 @@ impl Terminal {
         Ok(())
     }
 
+    /// Takes up what a shim left that came and went before anybody met it.
+    pub fn missed(&self) {
+        lock(&self.0.picture).last_lines = None;
+        *lock(&self.0.wake) = None;
+        self.0.read_what_was_left();
+    }
+
     pub fn facts(&self) -> watch::Receiver<Facts> {
         self.0.facts.subscribe()
     }
@@ -357,15 +364,23 @@ impl Inner {
         }
         *current = None;
         drop(current);
+        // Bytes that were in the log but not yet on the socket when the connection went are read from there.
+        self.read_what_was_left();
+    }
+
+    /// The files' word on how the last shim ended and how far its log goes.
+    fn read_what_was_left(&self) {
         let (first, stored) = log::bounds(&self.agent_dir).unwrap_or((0, 0));
         let exit = read_json::<ExitRecord>(&self.agent_dir.join(EXIT_FILE));
         self.facts.send_modify(|facts| {
             (facts.shim_alive, facts.pid) = (false, None);
-            facts.exit = exit.filter(|exit| exit.epoch == facts.epoch).or(facts.exit.take());
+            if let Some(exit) = exit.filter(|exit| exit.epoch >= facts.epoch) {
+                facts.epoch = exit.epoch;
+                facts.exit = Some(exit);
+            }
             facts.first = first;
             facts.head = stored.max(facts.exit.as_ref().map_or(0, |exit| exit.final_offset));
         });
-        // Bytes that were in the log but not yet on the socket when the connection went.
         let head = self.facts.borrow().head;
         self.stream.resume(head);
     }

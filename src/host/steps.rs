@@ -203,6 +203,7 @@ impl Actor {
             };
             if record::end_of(&self.directory(), &self.seen.memory).is_ok_and(|end| end.is_some()) {
                 // Shorter than a blink; the end says how it went.
+                terminal.missed();
                 return Ok(());
             }
             if begin.elapsed() > Duration::from_secs(1) {

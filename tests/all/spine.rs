@@ -273,6 +273,21 @@ async fn expect(socket: &mut crate::harness::Socket, text: &str) {
 }
 
 #[test]
+fn a_command_that_ends_at_once_leaves_all_that_it_printed() {
+    let up = Up::start();
+    // Ten of them: whether the host meets the shim before it is gone is a matter of microseconds.
+    let name = |n: usize| format!("quick-{n}");
+    for n in 0..10 {
+        ok(up.regatta(&["run", "command", "--name", &name(n), "-d", "--no-wait", "--", "sh", "-c", "echo all of it"]));
+    }
+    for n in 0..10 {
+        ok(up.regatta(&["wait", &name(n), "--timeout", "60s"]));
+        assert_eq!(ok(up.regatta(&["logs", &name(n)])), "all of it\r\n");
+        assert_eq!(agent(&up, &name(n))["status"]["log"]["head"], 11);
+    }
+}
+
+#[test]
 fn sigterm_ends_the_server_soon_and_no_agent() {
     let mut up = Up::start();
     ok(up.regatta(&["run", "command", "--name", "sleeper", "-d", "--", "sleep", "3600"]));
