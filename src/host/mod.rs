@@ -26,6 +26,8 @@ pub mod log;
 pub mod machine;
 mod observe;
 mod record;
+mod picture;
+mod receipts;
 pub mod repo;
 pub mod rescue;
 mod routes;

@@ -2,7 +2,9 @@
 //! facts that others decide upon. It never writes the log and never starts or ends anything by itself.
 
 use super::keys;
-use super::log::{self, Checkpoint, Checkpoints, Index, SizeFrom};
+use super::log::{self, Checkpoint, Checkpoints, Index};
+use super::picture::Picture;
+use super::receipts::{self, Receipts};
 use super::screen::Screen;
 use super::shim_client::{Error, FromShim, Incoming, ShimClient};
 use super::stream::{Next, Stream};
@@ -11,7 +13,6 @@ use super::wake::{Wake, WakeBar, WakeState};
 use crate::wire::log::{EVENTS_FILE, EXIT_FILE, SPEC_FILE};
 use crate::wire::{Event, EventKind, ExitRecord, LaunchSpec, Welcome};
 use bytes::Bytes;
-use sha2::{Digest, Sha256};
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -32,8 +33,6 @@ const FLOW_FACTS_EVERY_MS: i64 = 1000;
 /// Between text and submit key, so that a program does not take both for a paste.
 const BEFORE_SUBMIT: Duration = Duration::from_millis(40);
 const LAST_LINES: usize = 50;
-const REMEMBERED_INPUTS: usize = 1000;
-const INPUTS_FILE: &str = "inputs";
 
 /// What others decide upon.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -67,21 +66,9 @@ pub(super) struct Inner {
     viewers: watch::Sender<Viewers>,
     picture: Mutex<Picture>,
     wake: Mutex<Option<Wake>>,
-    delivered: tokio::sync::Mutex<Option<VecDeque<String>>>,
+    delivered: tokio::sync::Mutex<Option<Receipts>>,
     /// Only one task feeds the screen.
     painting: tokio::sync::Mutex<()>,
-}
-
-/// The screen and how far it has come.
-struct Picture {
-    screen: Option<Screen>,
-    at: u64,
-    checkpointed: u64,
-    /// Size changes further on in the stream.
-    sizes: VecDeque<SizeFrom>,
-    checkpoints: Checkpoints,
-    /// What an ended agent's screen showed.
-    last_lines: Option<Vec<String>>,
 }
 
 /// Where a viewer begins.
@@ -208,9 +195,9 @@ impl Terminal {
     pub async fn deliver(&self, mode: keys::Mode, data: &[u8], key: Option<&str>) -> Result<Delivery, InputError> {
         // One at a time: two lines must not mix, and a repetition has to see the outcome of the first attempt.
         let mut delivered = self.0.delivered.lock().await;
-        let known = delivered.get_or_insert_with(|| read_inputs(&self.0.agent_dir));
-        let id = key.map(|key| hex(&Sha256::digest(key.as_bytes())[..16]));
-        if id.as_ref().is_some_and(|id| known.contains(id)) {
+        let known = delivered.get_or_insert_with(|| Receipts::open(&self.0.agent_dir));
+        let id = key.map(receipts::id_of);
+        if id.as_ref().is_some_and(|id| known.has(id)) {
             return Ok(Delivery::Repeated);
         }
         let client = self.client().map_err(|_| InputError::NotRunning)?;
@@ -219,15 +206,11 @@ impl Terminal {
             if n > 0 {
                 tokio::time::sleep(BEFORE_SUBMIT).await;
             }
-            client.deliver(receipt_id(id.as_deref(), n), part).await?;
+            client.deliver(receipts::part_id(id.as_deref(), n), part).await?;
         }
         if let Some(id) = id {
-            if known.len() >= REMEMBERED_INPUTS {
-                known.pop_front();
-            }
-            known.push_back(id);
             // Should this fail, the shim still remembers while it lives, and this process while it does.
-            if let Err(error) = write_inputs(&self.0.agent_dir, known) {
+            if let Err(error) = known.add(id) {
                 tracing::warn!(uid = self.0.uid, %error, "cannot note a delivered input");
             }
         }
@@ -512,32 +495,6 @@ impl Inner {
     }
 }
 
-impl Picture {
-    /// Output in order, with the size changes that lie in it.
-    fn feed(&mut self, offset: u64, bytes: &[u8]) {
-        let Some(screen) = &mut self.screen else { return };
-        let mut rest = bytes;
-        let mut at = offset;
-        let end = offset + bytes.len() as u64;
-        while let Some((change, (cols, rows))) = self.sizes.pop_front_if(|(change, _)| *change <= end) {
-            let before = usize::try_from(change.saturating_sub(at)).unwrap_or(0).min(rest.len());
-            screen.feed(&rest[..before]);
-            rest = &rest[before..];
-            at += before as u64;
-            screen.resize(cols, rows);
-        }
-        screen.feed(rest);
-        self.at = end;
-    }
-
-    fn snapshot(&mut self) -> Option<Checkpoint> {
-        let at = self.at;
-        let screen = self.screen.as_mut()?;
-        let (cols, rows) = screen.size();
-        Some(Checkpoint { offset: at, cols, rows, dump: screen.dump().into() })
-    }
-}
-
 async fn until_gone(facts: &mut watch::Receiver<Facts>) {
     // An error means that the terminal itself is going away, which is an end as well.
     let _ = facts.wait_for(|facts| !facts.shim_alive).await;
@@ -573,30 +530,4 @@ fn last_reports(agent_dir: &Path) -> (Option<String>, Option<String>) {
         }
     }
     (title, state)
-}
-
-fn read_inputs(agent_dir: &Path) -> VecDeque<String> {
-    let text = std::fs::read_to_string(agent_dir.join(INPUTS_FILE)).unwrap_or_default();
-    text.lines().map(str::to_owned).collect()
-}
-
-fn write_inputs(agent_dir: &Path, ids: &VecDeque<String>) -> std::io::Result<()> {
-    let draft = agent_dir.join(INPUTS_FILE).with_extension("new");
-    let text: String = ids.iter().map(|id| format!("{id}\n")).collect();
-    std::fs::write(&draft, text)?;
-    std::fs::rename(draft, agent_dir.join(INPUTS_FILE))
-}
-
-/// The shim's memory of a part: the same for the same key, unique without one.
-fn receipt_id(key: Option<&str>, part: usize) -> u64 {
-    let mut seed = [0; 8];
-    match key {
-        Some(key) => seed.copy_from_slice(&Sha256::digest(format!("{key} {part}"))[..8]),
-        None => getrandom::fill(&mut seed).expect("the system has random numbers"),
-    }
-    u64::from_be_bytes(seed).max(1)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }

@@ -6,8 +6,10 @@
 mod child;
 mod ending;
 mod events;
+mod exit;
 mod input;
 mod log;
+mod pane;
 mod peers;
 mod session;
 mod signals;

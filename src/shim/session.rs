@@ -4,23 +4,25 @@
 use super::child::{self, CannotStart, Child};
 use super::ending::{Ending, Sight, Step};
 use super::events::Events;
+use super::exit::{self, Exit};
 use super::input::{Input, Offer};
 use super::log::{LogWriter, Trouble};
+use super::pane::Pane;
 use super::peers::{PeerId, Peers};
 use super::spec::Claim;
 use super::{Refusal, now_ms, signals, tree, tty};
 use crate::wire::frame::{FromShim, ToShim};
 use crate::wire::log::{EXIT_FILE, MarkKind};
 use crate::wire::scan::{Report, STATUS_ANSWER, Scanner, interpret};
-use crate::wire::{Event, EventKind, ExitReason, ExitRecord, LaunchSpec, Welcome};
+use crate::wire::{Event, EventKind, ExitReason, LaunchSpec, Welcome};
 use nix::libc;
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use std::fs::File;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// How far the command may run ahead of tmux before it has to wait, like any program in a terminal.
@@ -47,7 +49,7 @@ pub fn run(claim: Claim) -> ExitCode {
     let Ok(settings) = tty::make_raw(&pane_in) else { return refuse(&Refusal::NoTerminal) };
     let code = match Session::start(&claim, pane_in, pane_out) {
         Ok(mut session) => session.run(),
-        Err(cannot) => record_failure(&claim, &cannot),
+        Err(cannot) => exit::never_ran(&claim, &cannot),
     };
     tty::restore(io::stdin(), &settings);
     // The socket must not be mistaken for a live shim's.
@@ -58,41 +60,6 @@ pub fn run(claim: Claim) -> ExitCode {
 fn refuse(refusal: &Refusal) -> ExitCode {
     eprintln!("regatta shim: {refusal}");
     ExitCode::from(125)
-}
-
-/// The command never ran: the reason goes where people look, into the pane and the log, and into the exit record.
-fn record_failure(claim: &Claim, cannot: &CannotStart) -> u8 {
-    let text = format!("regatta: {}\r\n", cannot.message);
-    let _ = io::stdout().write_all(text.as_bytes());
-    let now = now_ms();
-    let mut final_offset = 0;
-    if let Ok(mut log) = LogWriter::open(&claim.dir, claim.spec.log_max_bytes) {
-        log.mark_here(now, MarkKind::Epoch(claim.spec.epoch));
-        let _ = log.append(text.as_bytes(), now);
-        final_offset = log.head();
-    }
-    let record = ExitRecord {
-        epoch: claim.spec.epoch,
-        code: Some(i32::from(cannot.code)),
-        signal: None,
-        reason: ExitReason::CannotStart,
-        message: Some(cannot.message.clone()),
-        started: now,
-        ended: now,
-        final_offset,
-    };
-    if let Err(e) = write_exit(&claim.dir, &record) {
-        eprintln!("regatta shim: cannot write {}: {e}\r", claim.dir.join(EXIT_FILE).display());
-    }
-    cannot.code
-}
-
-/// Whole or not at all.
-fn write_exit(dir: &Path, record: &ExitRecord) -> io::Result<()> {
-    let path = dir.join(EXIT_FILE);
-    let draft = path.with_extension("json.new");
-    std::fs::write(&draft, serde_json::to_vec(record)?)?;
-    std::fs::rename(&draft, &path)
 }
 
 struct Session {
@@ -116,20 +83,6 @@ struct Session {
     started: i64,
     next_step_ms: i64,
     buffer: Vec<u8>,
-}
-
-/// tmux's side: where output is shown and native input comes from.
-struct Pane {
-    input: File,
-    output: File,
-    backlog: Vec<u8>,
-    shown: usize,
-}
-
-struct Exit {
-    status: WaitStatus,
-    ended: i64,
-    asked: Option<ExitReason>,
 }
 
 impl Session {
@@ -157,7 +110,7 @@ impl Session {
             dir: claim.dir.clone(),
             spec: LaunchSpec { env: Vec::new(), argv: Vec::new(), ..spec.clone() },
             signals,
-            pane: Some(Pane { input: pane_in, output: pane_out, backlog: Vec::new(), shown: 0 }),
+            pane: Some(Pane::new(pane_in, pane_out)),
             command: pid,
             master,
             slave: Some(slave),
@@ -508,8 +461,10 @@ impl Session {
         for event in self.events.release(now, true) {
             self.peers.tell_all(&FromShim::Event(event));
         }
-        let (record, code) = self.exit_record(now);
-        let mut unwritten = write_exit(&self.dir, &record).err();
+        let ended =
+            self.exit.take().unwrap_or(Exit { status: WaitStatus::StillAlive, ended: now, asked: self.ending.asked() });
+        let (record, code) = ended.record(self.spec.epoch, self.started, self.log.head());
+        let mut unwritten = exit::write(&self.dir, &record).err();
         self.peers.tell_all(&FromShim::Exit(record.clone()));
         let (pane_until, peers_until) = (now + PANE_LINGER_MS, now + PEERS_LINGER_MS);
         loop {
@@ -536,37 +491,13 @@ impl Session {
                 self.pane = None;
             }
             if unwritten.is_some() {
-                unwritten = write_exit(&self.dir, &record).err();
+                unwritten = exit::write(&self.dir, &record).err();
             }
         }
         if let Some(e) = unwritten {
             eprintln!("regatta shim: cannot write {}: {e}\r", self.dir.join(EXIT_FILE).display());
         }
         code
-    }
-
-    fn exit_record(&self, now: i64) -> (ExitRecord, u8) {
-        let (code, signal, asked, ended) = match &self.exit {
-            Some(Exit { status: WaitStatus::Exited(_, code), asked, ended }) => (Some(*code), None, *asked, *ended),
-            Some(Exit { status: WaitStatus::Signaled(_, signal, _), asked, ended }) => {
-                (None, Some(*signal), *asked, *ended)
-            }
-            Some(Exit { status: _, asked, ended }) => (None, None, *asked, *ended),
-            None => (None, None, self.ending.asked(), now),
-        };
-        let natural = if signal.is_some() { ExitReason::Signaled } else { ExitReason::Exited };
-        let record = ExitRecord {
-            epoch: self.spec.epoch,
-            code,
-            signal: signal.map(|s| s.as_str().to_owned()),
-            reason: asked.unwrap_or(natural),
-            message: None,
-            started: self.started,
-            ended,
-            final_offset: self.log.head(),
-        };
-        let shown = code.unwrap_or_else(|| 128 + signal.map_or(0, |s| s as i32));
-        (record, u8::try_from(shown & 0xff).unwrap_or(u8::MAX))
     }
 }
 
@@ -578,46 +509,6 @@ enum Source {
     PaneOut,
     Listener,
     Peer(PeerId),
-}
-
-impl Pane {
-    fn behind(&self) -> usize {
-        self.backlog.len() - self.shown
-    }
-
-    fn show(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let mut rest = bytes;
-        while self.behind() == 0 && !rest.is_empty() {
-            match self.output.write(rest) {
-                Ok(n) => rest = &rest[n..],
-                Err(e) if e.kind() == ErrorKind::Interrupted => {}
-                Err(e) if e.kind() == ErrorKind::WouldBlock => break,
-                Err(e) => return Err(e),
-            }
-        }
-        self.backlog.extend_from_slice(rest);
-        Ok(())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        while self.behind() > 0 {
-            match self.output.write(&self.backlog[self.shown..]) {
-                Ok(n) => self.shown += n,
-                Err(e) if e.kind() == ErrorKind::Interrupted => {}
-                Err(e) if e.kind() == ErrorKind::WouldBlock => break,
-                Err(e) => return Err(e),
-            }
-        }
-        if self.behind() == 0 {
-            self.backlog.clear();
-            self.backlog.shrink_to(0);
-            self.shown = 0;
-        } else if self.shown > 256 * 1024 {
-            self.backlog.drain(..self.shown);
-            self.shown = 0;
-        }
-        Ok(())
-    }
 }
 
 /// Waits for any of them; a signal is no error, its pipe is among them.
