@@ -331,6 +331,9 @@ fn secrets_reach_the_agent_and_nothing_else() {
         let log = ok(up.regatta(&["logs", "keeper", "--text"]));
         if log.contains(expected.split_whitespace().next().unwrap()) { Ok(()) } else { Err(log) }
     });
+    use std::os::unix::fs::PermissionsExt;
+    let mode = std::fs::metadata(up.home.path().join("api.db")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
     // Nowhere but in the API's database: not in the host's files, the server's log, or any command line.
     let found = Command::new("grep").args(["-rlF", "--", &planted]).arg(up.home.path().join("host")).output().unwrap();
     assert!(found.stdout.is_empty(), "{}", String::from_utf8_lossy(&found.stdout));

@@ -1,6 +1,7 @@
 //! The SQLite half of the storage: layout, opening, one synced transaction per group, trimming the history.
 //! Decides nothing about objects.
 
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::{
     borrow::Cow,
     collections::{BTreeMap, VecDeque},
@@ -78,9 +79,12 @@ pub struct Disk {
 impl Disk {
     pub async fn open(path: &Path) -> Result<(Disk, Loaded), Error> {
         let opening = |source| Error::Open { path: path.to_path_buf(), source };
+        // Secrets are in it. SQLite gives its side files the mode of this one.
+        let file = std::fs::OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path);
+        let closed = file.and_then(|file| file.set_permissions(std::fs::Permissions::from_mode(0o600)));
+        closed.map_err(|error| opening(sqlx::Error::Io(error)))?;
         let options = SqliteConnectOptions::new()
             .filename(path)
-            .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .pragma("journal_size_limit", "67108864");
