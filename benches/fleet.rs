@@ -50,15 +50,16 @@ pub fn run(runtime: &Runtime, scale: Scale, report: &mut Report) {
 /// Waits until the processes are as many as they should be at least, and use no more processor time.
 fn settle(up: &Up, at_least: usize) {
     let deadline = Instant::now() + PATIENCE;
-    let mut last = f64::MAX;
+    let mut last = f64::NEG_INFINITY;
     loop {
         let pids = processes::of_home(up.home.path(), up.pid());
         let used = processes::cpu(&pids);
-        if (pids.len() >= at_least && used - last < 0.02) || Instant::now() > deadline {
+        if (pids.len() >= at_least && used - last < 0.1) || Instant::now() > deadline {
             return;
         }
         last = used;
-        std::thread::sleep(Duration::from_millis(500));
+        // Longer than anything that follows a start by itself: the first look at a worktree, coalesced status writes.
+        std::thread::sleep(Duration::from_secs(4));
     }
 }
 
