@@ -408,6 +408,8 @@ impl Down<'_> {
             }
             if now.epoch != epoch {
                 epoch = self.hello(&mut facts).await?;
+                // A hello says nothing of whose window decides the size.
+                viewers.mark_changed();
             }
             if let Some(exit) = &now.exit
                 && reader.at() >= exit.final_offset
