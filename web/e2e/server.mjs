@@ -1,6 +1,6 @@
 // A real server in a home of its own, and a real browser in front of it.
 import { spawn, execFileSync, spawnSync } from 'node:child_process';
-import { mkdtempSync, openSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, openSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { join, dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
@@ -9,9 +9,18 @@ const root = join(dirname(fileURLToPath(import.meta.url)), '../..');
 export const BINARY = process.env.REGATTA_BIN ?? join(root, process.env.CARGO_TARGET_DIR ?? 'target', 'debug/regatta');
 export const PATIENCE = 60_000; // generous: a loaded machine is not a failure
 
+/** A debug binary serves web/dist from the disk: an old page would be tested in place of this one. */
+function assertBuilt() {
+  const built = statSync(join(root, 'web/dist/index.html')).mtimeMs;
+  const source = join(root, 'web/src');
+  const newer = readdirSync(source, { recursive: true }).filter((name) => statSync(join(source, name)).mtimeMs > built);
+  if (newer.length > 0) throw new Error(`web/dist is older than ${newer[0]}; run: make web/dist/index.html`);
+}
+
 export class Server {
   #child;
   constructor() {
+    assertBuilt();
     this.home = mkdtempSync('/tmp/rg-web-');
   }
   /** Starts it, on the addresses it had before if it ran before. */

@@ -59,9 +59,12 @@ after(async () => {
   await server.close();
 });
 
-test('a phone opens a terminal', async () => {
+test('a phone alone with a terminal takes its size, so that it is readable', async () => {
   await open(phone, '/agents/default/hands');
   await live(phone);
+  await until('its size', async () => (await terminal(phone).getAttribute('data-owner')) === 'true');
+  const size = () => phone.evaluate(() => parseFloat(getComputedStyle(document.querySelector('.xterm-rows')).fontSize));
+  await until('a readable font', async () => (await size()) >= 12);
 });
 
 test('a line sent from the phone is typed and its echo appears', async () => {
