@@ -272,6 +272,7 @@ async fn attend(
         sink,
         between: &between,
         sizes: VecDeque::new(),
+        replaying: false,
     };
     // Typing must get through while output waits for a slow connection, hence two directions.
     tokio::select! {
@@ -342,6 +343,8 @@ struct Down<'a> {
     between: &'a Between,
     /// Sizes that held further on in the part of the log that is replayed.
     sizes: VecDeque<super::log::SizeFrom>,
+    /// A size of the past was told last; that of now is due once no other follows.
+    replaying: bool,
 }
 
 type Closed = (SplitSink<WebSocket, Message>, u16, String);
@@ -401,7 +404,9 @@ impl Down<'_> {
                 Ok(()) = facts.changed() => {}
             }
             let now = facts.borrow_and_update().clone();
-            if (now.cols, now.rows) != size {
+            let told_past = self.replaying && self.sizes.is_empty();
+            if told_past || (now.cols, now.rows) != size {
+                self.replaying &= !told_past;
                 size = (now.cols, now.rows);
                 let owner = viewers.borrow().owner;
                 self.say(&Say::Size { cols: now.cols, rows: now.rows, owner }).await?;
@@ -474,6 +479,7 @@ impl Down<'_> {
                 rest = super::shim_client::Chunk::new(at, after);
             }
             self.say(&Say::Size { cols, rows, owner: None }).await?;
+            self.replaying = true;
         }
         self.send(Message::Binary(rest.framed())).await
     }

@@ -248,6 +248,41 @@ fn a_viewer_that_comes_late_gets_the_screen_and_can_type() {
     });
 }
 
+#[test]
+fn whoever_is_told_the_past_ends_with_the_size_of_now_and_whose_it_is() {
+    let up = Up::start();
+    ok(up.regatta(&["run", "shell", "--name", "sized", "-d"]));
+    wait_ready(&up, &["sized"]);
+    let session = up.login();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut owner = up.terminal(&session, "sized", "").await;
+        owner.send(Message::text(r#"{"type":"resize","cols":44,"rows":26}"#)).await.unwrap();
+        let size = text_frame(&mut owner, |m| m["type"] == "size" && m["cols"] == 44 && !m["owner"].is_null()).await;
+        owner.send(Message::binary(b"echo $((6*7))-answer\r".to_vec())).await.unwrap();
+        expect(&mut owner, "42-answer").await;
+        let mut late = up.terminal(&session, "sized", "offset=0&exact=true").await;
+        text_frame(&mut late, |m| m["type"] == "size" && m["owner"].is_null()).await;
+        let last = text_frame(&mut late, |m| m["type"] == "size").await;
+        assert_eq!(last, size);
+    });
+}
+
+/// The next text frame that is looked for.
+async fn text_frame(socket: &mut crate::harness::Socket, wanted: impl Fn(&Value) -> bool) -> Value {
+    let found = async {
+        loop {
+            if let Message::Text(message) = socket.next().await.unwrap().unwrap() {
+                let message: Value = serde_json::from_str(&message).unwrap();
+                if wanted(&message) {
+                    return message;
+                }
+            }
+        }
+    };
+    tokio::time::timeout(crate::harness::PATIENCE, found).await.expect("a frame like that")
+}
+
 /// Reads until the terminal has shown `text`, in bytes or in a snapshot.
 async fn expect(socket: &mut crate::harness::Socket, text: &str) {
     let mut seen = Vec::new();
