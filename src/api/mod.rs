@@ -2,6 +2,7 @@
 //!
 //! Owns names, bounds and the meaning of each field. Knows no I/O, no clock and no client: values only.
 
+pub mod access;
 pub mod adapter;
 pub mod agent;
 pub mod agent_status;

@@ -6,7 +6,7 @@ use http::{HeaderMap, header};
 use http_body_util::{BodyExt, Limited};
 use serde_json::Value;
 
-use super::{protobuf, status::Failure};
+use super::{duplicates, protobuf, status::Failure};
 
 /// Upstream's limit for a request.
 pub const LIMIT: usize = 3 * 1024 * 1024;
@@ -34,8 +34,18 @@ pub fn media_type(headers: &HeaderMap) -> String {
 
 /// The object in a body of any accepted type.
 pub fn object(headers: &HeaderMap, body: &[u8]) -> Result<Value, Failure> {
+    object_strictly(headers, body).map(|(object, _)| object)
+}
+
+/// The object, and what is given twice in it, in a strict decoder's words. YAML that gives a key twice is refused anyway.
+pub fn object_strictly(headers: &HeaderMap, body: &[u8]) -> Result<(Value, Vec<String>), Failure> {
+    let mut duplicates = Vec::new();
     let value = match media_type(headers).as_str() {
-        "" | "application/json" | "*/*" => json(body)?,
+        "" | "application/json" | "*/*" => {
+            let (value, found) = duplicates::parse(body).map_err(|error| unreadable(&error))?;
+            duplicates = found;
+            value
+        }
         "application/yaml" | "text/yaml" | "application/x-yaml" => yaml(body)?,
         protobuf::MEDIA_TYPE => protobuf::decode(body)
             .map_err(|error| Failure::bad_request(format!("the protobuf body cannot be decoded: {error}")))?,
@@ -46,12 +56,15 @@ pub fn object(headers: &HeaderMap, body: &[u8]) -> Result<Value, Failure> {
             "couldn't get version/kind; json parse error: json: cannot unmarshal into Go value: the body must be an object",
         ));
     }
-    Ok(value)
+    Ok((value, duplicates))
 }
 
 pub fn json(body: &[u8]) -> Result<Value, Failure> {
-    serde_json::from_slice(body)
-        .map_err(|error| Failure::bad_request(format!("couldn't get version/kind; json parse error: {error}")))
+    serde_json::from_slice(body).map_err(|error| unreadable(&error))
+}
+
+fn unreadable(error: &serde_json::Error) -> Failure {
+    Failure::bad_request(format!("couldn't get version/kind; json parse error: {error}"))
 }
 
 /// YAML, or JSON where it is that: clients send both under the YAML types.

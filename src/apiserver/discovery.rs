@@ -12,7 +12,13 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::{openapi, registry::Served, resource::Resource, status::Failure};
+use super::{
+    openapi,
+    registry::Served,
+    resource::Resource,
+    review::{REVIEWS, Review},
+    status::Failure,
+};
 
 /// The Kubernetes version whose behaviour is followed.
 const VERSION: (&str, &str, &str) = ("1", "36", "v1.36.0");
@@ -102,7 +108,11 @@ impl Documents {
 
     fn openapi(&self, resources: &[Arc<Resource>]) -> &BTreeMap<String, Document> {
         self.openapi.get_or_init(|| {
-            let subresources: Vec<Vec<&str>> = resources.iter().map(|resource| subresources(resource)).collect();
+            // Those of other verbs than an object's are not described.
+            let described = |resource: &Arc<Resource>| -> Vec<&str> {
+                subresources(resource).into_iter().filter(|name| *name != "token").collect()
+            };
+            let subresources: Vec<Vec<&str>> = resources.iter().map(described).collect();
             let served: Vec<openapi::Served<'_>> = resources
                 .iter()
                 .zip(&subresources)
@@ -139,6 +149,9 @@ fn subresources(resource: &Resource) -> Vec<&'static str> {
     }
     if resource.scale.is_some() {
         names.push("scale");
+    }
+    if resource.is("", "ServiceAccount") {
+        names.push("token");
     }
     names
 }
@@ -225,11 +238,19 @@ struct Entry {
 const VERBS: &[&str] = &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
 const NAMESPACE_VERBS: &[&str] = &["create", "delete", "get", "list", "patch", "update", "watch"];
 const SUBRESOURCE_VERBS: &[&str] = &["get", "patch", "update"];
-const REVIEWS: &[(&str, &str, &str)] = &[
-    ("authentication.k8s.io", "selfsubjectreviews", "SelfSubjectReview"),
-    ("authorization.k8s.io", "selfsubjectaccessreviews", "SelfSubjectAccessReview"),
-    ("authorization.k8s.io", "selfsubjectrulesreviews", "SelfSubjectRulesReview"),
-];
+
+/// Group and kind of a subresource that is of another kind than its resource.
+fn foreign(subresource: &str) -> Option<(&'static str, &'static str)> {
+    match subresource {
+        "scale" => Some(("autoscaling", "Scale")),
+        "token" => Some(("authentication.k8s.io", "TokenRequest")),
+        _ => None,
+    }
+}
+
+fn subresource_verbs(subresource: &str) -> &'static [&'static str] {
+    if subresource == "token" { &["create"] } else { SUBRESOURCE_VERBS }
+}
 
 fn groups(resources: &[Arc<Resource>]) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
@@ -260,15 +281,15 @@ fn groups(resources: &[Arc<Resource>]) -> Vec<Group> {
             },
         );
     }
-    for (group, plural, kind) in REVIEWS {
+    for Review { group, plural, name, namespaced, kind: _ } in REVIEWS {
         add(
             group,
             "v1",
             Entry {
                 plural: plural.to_string(),
-                singular: kind.to_lowercase(),
-                kind: kind.to_string(),
-                namespaced: false,
+                singular: name.to_lowercase(),
+                kind: name.to_string(),
+                namespaced,
                 short_names: Vec::new(),
                 categories: Vec::new(),
                 verbs: &["create"],
@@ -317,11 +338,12 @@ impl GroupVersion {
             for subresource in &entry.subresources {
                 let mut one = json!({"name": format!("{}/{subresource}", entry.plural), "singularName": "",
                     "namespaced": entry.namespaced, "kind": entry.kind, "verbs": SUBRESOURCE_VERBS});
-                if *subresource == "scale" {
-                    one["kind"] = "Scale".into();
-                    one["group"] = "autoscaling".into();
+                if let Some((group, kind)) = foreign(subresource) {
+                    one["kind"] = kind.into();
+                    one["group"] = group.into();
                     one["version"] = "v1".into();
                 }
+                one["verbs"] = json!(subresource_verbs(subresource));
                 resources.push(one);
             }
         }
@@ -343,11 +365,11 @@ impl Entry {
         }
         if !self.subresources.is_empty() {
             let subresource = |name: &&str| {
-                let response = match *name {
-                    "scale" => json!({"group": "autoscaling", "version": "v1", "kind": "Scale"}),
-                    _ => kind.clone(),
+                let response = match foreign(name) {
+                    Some((group, kind)) => json!({"group": group, "version": "v1", "kind": kind}),
+                    None => kind.clone(),
                 };
-                json!({"subresource": name, "responseKind": response, "verbs": SUBRESOURCE_VERBS})
+                json!({"subresource": name, "responseKind": response, "verbs": subresource_verbs(name)})
             };
             one["subresources"] = self.subresources.iter().map(subresource).collect();
         }

@@ -1,19 +1,24 @@
 //! The embedded Kubernetes API server: resources of the built-in kinds and of CustomResourceDefinitions, served by one axum
 //! router over SQLite. It is general: it knows nothing of agents, controllers or the gateway. Who calls is handed in as a
-//! `User` in the request's extensions; who may do what is not decided here yet.
+//! `User` in the request's extensions (`authenticate` knows the holders of tokens made here); who may do what, `authz` says.
 //!
-//! The way of a request: `server` routes it → `request` parses it → `read`, `watch`, `write`, `patch` or `delete` does it
-//! against `storage` → `reply` words the answer. `collect` cleans up behind deletions.
+//! The way of a request: `server` routes it → `request` parses it → `authz` allows it → `read`, `watch`, `write`, `patch`
+//! or `delete` does it against `storage` → `reply` words the answer. `collect` cleans up behind deletions, `accounts` looks
+//! after ServiceAccounts.
 
+mod accounts;
 mod apply;
+mod authz;
 mod body;
 mod builtin;
 mod collect;
 mod crd;
 mod delete;
 mod discovery;
+mod duplicates;
 mod events;
 mod expire;
+mod gzip;
 mod install;
 mod jsonpath;
 mod names;
@@ -33,16 +38,21 @@ mod server;
 mod status;
 mod storage;
 mod table;
+mod token;
 mod watch;
 mod write;
 
 use std::{
+    collections::BTreeMap,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
 };
 
-use axum::Router;
-use http::Request;
+use axum::{
+    Router,
+    response::{IntoResponse, Response},
+};
+use http::{HeaderMap, Request};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -67,19 +77,32 @@ pub enum Error {
 }
 
 /// Who makes a request.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct User {
     pub name: String,
     pub groups: Vec<String>,
+    /// Empty where names are never used twice.
+    pub uid: String,
+    pub extra: BTreeMap<String, Vec<String>>,
 }
 
 impl User {
+    pub fn new(name: impl Into<String>, groups: &[&str]) -> User {
+        let groups = groups.iter().map(|group| group.to_string()).collect();
+        User { name: name.into(), groups, ..User::default() }
+    }
+
     pub fn admin() -> User {
-        User { name: "admin".into(), groups: vec!["system:masters".into(), "system:authenticated".into()] }
+        User::new("admin", &[authz::MASTERS, authz::AUTHENTICATED])
     }
 
     pub fn system(component: &str) -> User {
-        User { name: format!("system:regatta:{component}"), groups: vec!["system:masters".into()] }
+        User::new(format!("system:regatta:{component}"), &[authz::MASTERS])
+    }
+
+    /// Nothing is forbidden to masters.
+    fn is_master(&self) -> bool {
+        self.groups.iter().any(|group| group == authz::MASTERS)
     }
 }
 
@@ -90,6 +113,8 @@ pub struct ApiServer(Arc<Inner>);
 pub(in crate::apiserver) struct Inner {
     store: Store,
     registry: Registry,
+    authorizer: authz::Authorizer,
+    tokens: token::Tokens,
     /// Definitions are written one after the other, so that two cannot claim one name.
     definitions: tokio::sync::Mutex<()>,
     /// Where writers that lost a race for an object queue up, by its name.
@@ -100,11 +125,13 @@ pub(in crate::apiserver) struct Inner {
 
 impl ApiServer {
     /// Opens (or creates) the database, serves what is in it, installs the given definitions and the namespaces default,
-    /// kube-system and regatta-system, and starts the collector.
+    /// kube-system and regatta-system with their accounts, and the usual roles, and starts what works in the background.
     pub async fn open(options: Options) -> Result<ApiServer, Error> {
         let (store, writer) = Store::open(&options.database).await?;
         let registry = Registry::new(&store);
         let server = ApiServer(Arc::new(Inner {
+            authorizer: authz::Authorizer::new(&store),
+            tokens: token::Tokens::new(&store),
             store,
             registry,
             definitions: tokio::sync::Mutex::new(()),
@@ -113,8 +140,13 @@ impl ApiServer {
             tasks: Mutex::new(vec![writer]),
         }));
         install::install(&server.0, options.crds).await?;
-        let collector = tokio::spawn(collect::run(Arc::downgrade(&server.0), server.0.stopping.clone()));
-        server.0.tasks.lock().unwrap_or_else(PoisonError::into_inner).push(collector);
+        let (weak, stopping) = (|| Arc::downgrade(&server.0), || server.0.stopping.clone());
+        let tasks = [
+            tokio::spawn(collect::run(weak(), stopping())),
+            tokio::spawn(accounts::run(weak(), stopping())),
+            tokio::spawn(authz::aggregate::run(weak(), stopping())),
+        ];
+        server.0.tasks.lock().unwrap_or_else(PoisonError::into_inner).extend(tasks);
         Ok(server)
     }
 
@@ -134,7 +166,32 @@ impl ApiServer {
         kube::Client::new(service, "default")
     }
 
-    /// Ends watches and the collector, finishes the writes that wait and closes the database.
+    /// Makes objects that shall be there from the start; those that are there are left as they are, except for roles, which
+    /// are completed unless they are marked as the administrator's own.
+    pub async fn provide(&self, objects: Vec<serde_json::Value>) -> Result<(), Error> {
+        install::provide(&self.0, objects).await
+    }
+
+    /// Told to those who get a ServiceAccount's token in a Secret: the certificate authority of the API's port, in PEM.
+    pub fn set_authority(&self, pem: impl Into<String>) {
+        self.0.tokens.set_authority(pem.into());
+    }
+
+    /// Whose a bearer token is, if it is good for this API now.
+    pub fn authenticate(&self, token: &str) -> Option<User> {
+        let holder = self.0.tokens.holder(&self.0, token)?;
+        holder.audiences.iter().any(|audience| audience == token::AUDIENCE).then_some(holder.user)
+    }
+
+    /// Who acts in a request of this caller: the caller, or whom its `Impersonate-…` headers name, if that is allowed. The
+    /// headers are removed. The router does the same; this is for whoever serves more than the router.
+    // The error is an answer, made once per refused request.
+    #[allow(clippy::result_large_err)]
+    pub fn impersonate(&self, caller: User, headers: &mut HeaderMap) -> Result<User, Response> {
+        authz::impersonate::effective(&self.0.authorizer, caller, headers).map_err(IntoResponse::into_response)
+    }
+
+    /// Ends watches and the background tasks, finishes the writes that wait and closes the database.
     pub async fn shutdown(&self) {
         self.0.stopping.cancel();
         self.0.store.close().await;

@@ -132,6 +132,7 @@ async fn apply_patch(call: &Call<'_>, name: &str, part: Part, bytes: &[u8]) -> R
                 let why = "uid mismatch: the provided object specified a uid, and no existing object was found";
                 return Err(Failure::conflict(resource.subject(name), why));
             }
+            call.may_create(name)?;
             call.create(merged(call, None, &config, part)?, Ownership::Applied).await
         } else {
             return Err(Failure::not_found(resource.subject(name)));

@@ -24,6 +24,8 @@ enum Is {
     TextMap,
     /// map<string, bytes>, which JSON writes in base64.
     ByteMap,
+    /// map<string, ExtraValue>: lists of texts.
+    Lists,
     /// Seconds and nanoseconds; JSON shows whole seconds.
     Time,
     /// JSON shows microseconds.
@@ -31,7 +33,7 @@ enum Is {
     /// FieldsV1: JSON within.
     Json,
 }
-use Is::{ByteMap, Flag, Json, Message, Messages, MicroTime, Number, Text, TextMap, Texts, Time};
+use Is::{ByteMap, Flag, Json, Lists, Message, Messages, MicroTime, Number, Text, TextMap, Texts, Time};
 
 const OWNER: Fields = &[
     (1, "kind", Text),
@@ -100,6 +102,22 @@ const BINDING: Fields = &[
 ];
 const REQUIREMENT: Fields = &[(1, "key", Text), (2, "operator", Text), (3, "values", Texts)];
 const SELECTOR: Fields = &[(1, "matchLabels", TextMap), (2, "matchExpressions", Messages(REQUIREMENT))];
+const EXTRA: Is = Lists;
+const SUBJECT_ACCESS: Fields = &[
+    (1, "metadata", META),
+    (
+        2,
+        "spec",
+        Message(&[
+            (1, "resourceAttributes", Message(ATTRIBUTES)),
+            (2, "nonResourceAttributes", Message(&[(1, "path", Text), (2, "verb", Text)])),
+            (3, "user", Text),
+            (4, "groups", Texts),
+            (5, "extra", EXTRA),
+            (6, "uid", Text),
+        ]),
+    ),
+];
 const ATTRIBUTES: Fields = &[
     (1, "namespace", Text),
     (2, "verb", Text),
@@ -241,7 +259,34 @@ const KINDS: &[(&str, &str, Fields)] = &[
         "SelfSubjectRulesReview",
         &[(1, "metadata", META), (2, "spec", Message(&[(1, "namespace", Text)]))],
     ),
+    ("authorization.k8s.io", "SubjectAccessReview", SUBJECT_ACCESS),
+    ("authorization.k8s.io", "LocalSubjectAccessReview", SUBJECT_ACCESS),
     ("authentication.k8s.io", "SelfSubjectReview", &[(1, "metadata", META)]),
+    (
+        "authentication.k8s.io",
+        "TokenReview",
+        &[(1, "metadata", META), (2, "spec", Message(&[(1, "token", Text), (2, "audiences", Texts)]))],
+    ),
+    (
+        "authentication.k8s.io",
+        "TokenRequest",
+        &[
+            (1, "metadata", META),
+            (
+                2,
+                "spec",
+                Message(&[
+                    (1, "audiences", Texts),
+                    (
+                        3,
+                        "boundObjectRef",
+                        Message(&[(1, "kind", Text), (2, "apiVersion", Text), (3, "name", Text), (4, "uid", Text)]),
+                    ),
+                    (4, "expirationSeconds", Number),
+                ]),
+            ),
+        ],
+    ),
 ];
 const DELETE_OPTIONS: Fields = &[
     (1, "gracePeriodSeconds", Number),
@@ -315,7 +360,7 @@ fn value(is: Is, item: Item<'_>, before: Option<Value>, depth: usize) -> Result<
         (Message(fields), Item::Bytes(bytes)) => Value::Object(message(fields, bytes, depth)?),
         (Texts, Item::Bytes(bytes)) => list(before, text(bytes)?.into()),
         (Messages(fields), Item::Bytes(bytes)) => list(before, Value::Object(message(fields, bytes, depth)?)),
-        (TextMap | ByteMap, Item::Bytes(bytes)) => {
+        (TextMap | ByteMap | Lists, Item::Bytes(bytes)) => {
             let mut map = before.and_then(|value| value.as_object().cloned()).unwrap_or_default();
             let (mut key, mut entry) = (String::new(), &[][..]);
             for field in Wire(bytes) {
@@ -325,8 +370,12 @@ fn value(is: Is, item: Item<'_>, before: Option<Value>, depth: usize) -> Result<
                     _ => {}
                 }
             }
-            let entry = if matches!(is, ByteMap) { STANDARD.encode(entry) } else { text(entry)? };
-            map.insert(key, entry.into());
+            let entry: Value = match is {
+                ByteMap => STANDARD.encode(entry).into(),
+                Lists => message(&[(1, "items", Texts)], entry, depth)?.remove("items").unwrap_or_default(),
+                _ => text(entry)?.into(),
+            };
+            map.insert(key, entry);
             map.into()
         }
         (Time | MicroTime, Item::Bytes(bytes)) => return time(is, bytes),

@@ -1,8 +1,10 @@
 //! What a request asks for: its path and query, parsed once. Knows the grammar of Kubernetes' URLs, not what is served.
 
+use std::sync::Arc;
+
 use http::{HeaderMap, Uri, header};
 
-use super::{select::Selection, status::Failure};
+use super::{User, select::Selection, status::Failure};
 
 /// The resource a path names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,7 +52,8 @@ impl Target {
     }
 }
 
-fn decode(segment: &str) -> Option<String> {
+/// Percent-decoded, if it is well formed.
+pub fn decode(segment: &str) -> Option<String> {
     if !segment.contains('%') {
         return Some(segment.to_string());
     }
@@ -229,6 +232,10 @@ pub struct WriteOptions {
     pub manager: String,
     pub manager_given: bool,
     pub force: bool,
+    /// Whose rights bound what is given away by the write. None: the server's own.
+    pub by: Option<Arc<User>>,
+    /// Keys that the body gives twice, in the words of a strict decoder.
+    pub duplicates: Vec<String>,
 }
 
 pub fn write_options(query: &Query, headers: &HeaderMap) -> Result<WriteOptions, Failure> {
@@ -271,6 +278,8 @@ pub fn write_options(query: &Query, headers: &HeaderMap) -> Result<WriteOptions,
         manager: given.unwrap_or(program).chars().take(128).collect(),
         manager_given: given.is_some(),
         force: query.flag("force")?,
+        by: None,
+        duplicates: Vec::new(),
     })
 }
 

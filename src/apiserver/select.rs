@@ -38,6 +38,29 @@ impl Selection {
         Ok(Selection { labels: parse_labels(labels)?, fields: parse_fields(fields)? })
     }
 
+    /// From a `LabelSelector` object. None for an operator nobody knows: it selects nothing.
+    pub fn of_labels(selector: &Value) -> Option<Selection> {
+        let texts = |value: &Value| -> Vec<String> {
+            value.as_array().into_iter().flatten().filter_map(|one| one.as_str().map(str::to_string)).collect()
+        };
+        let mut labels = Vec::new();
+        for (key, value) in selector["matchLabels"].as_object().into_iter().flatten() {
+            let value = value.as_str().unwrap_or_default().to_string();
+            labels.push(Requirement { key: key.clone(), test: Test::In(vec![value]) });
+        }
+        for expression in selector["matchExpressions"].as_array().into_iter().flatten() {
+            let test = match expression["operator"].as_str()? {
+                "In" => Test::In(texts(&expression["values"])),
+                "NotIn" => Test::NotIn(texts(&expression["values"])),
+                "Exists" => Test::Exists,
+                "DoesNotExist" => Test::Missing,
+                _ => return None,
+            };
+            labels.push(Requirement { key: expression["key"].as_str()?.to_string(), test });
+        }
+        Some(Selection { labels, fields: Vec::new() })
+    }
+
     pub fn is_everything(&self) -> bool {
         self.labels.is_empty() && self.fields.is_empty()
     }

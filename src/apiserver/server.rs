@@ -1,4 +1,5 @@
-//! The router: which path and method is what. Reads the caller from the request, hands over to the verbs, words the answer.
+//! The router: which path and method is what. Reads the caller from the request, asks whether that is allowed, hands over
+//! to the verbs, words the answer.
 
 use std::sync::Arc;
 
@@ -12,16 +13,18 @@ use http::{HeaderMap, Method, StatusCode};
 use serde_json::Value;
 
 use super::{
-    Inner, User, body,
+    Inner, User,
+    authz::{self, request::Asked},
+    body,
     delete::{self, DeleteOptions},
-    discovery, object, patch, read,
+    discovery, gzip, install, object, patch, read,
     reply::{self, Form},
     request::{self, Query, Target, WriteOptions},
     resource::{Origin, Resource},
     review,
     select::FieldTerm,
     status::Failure,
-    watch,
+    token, watch,
     write::{Call, Done, Outcome, Ownership, Part},
 };
 
@@ -39,12 +42,18 @@ pub fn router(inner: Arc<Inner>) -> Router {
     router.with_state(inner)
 }
 
-async fn handle(State(inner): State<Arc<Inner>>, request: Request) -> Response {
-    let Some(user) = request.extensions().get::<User>().cloned() else {
+async fn handle(State(inner): State<Arc<Inner>>, mut request: Request) -> Response {
+    let Some(caller) = request.extensions().get::<User>().cloned() else {
         return Failure::unauthorized().into_response();
     };
-    match answer(&inner, user, request).await {
-        Ok(response) => response,
+    let packed = gzip::is_wanted(request.headers());
+    let answer = match authz::impersonate::effective(&inner.authorizer, caller, request.headers_mut()) {
+        Ok(user) => answer(&inner, user, request).await,
+        Err(failure) => Err(failure),
+    };
+    match answer {
+        Ok(Answer::Whole(response)) if packed => gzip::compress(response).await,
+        Ok(Answer::Whole(response) | Answer::Stream(response)) => response,
         Err(failure) => {
             if failure.code >= 500 {
                 tracing::warn!(code = failure.code, message = failure.message, "a request failed");
@@ -54,21 +63,30 @@ async fn handle(State(inner): State<Arc<Inner>>, request: Request) -> Response {
     }
 }
 
-async fn answer(inner: &Arc<Inner>, user: User, request: Request) -> Result<Response, Failure> {
+/// An answer that ends by itself, or one that goes on.
+enum Answer {
+    Whole(Response),
+    Stream(Response),
+}
+
+async fn answer(inner: &Arc<Inner>, user: User, request: Request) -> Result<Answer, Failure> {
     let (parts, body) = request.into_parts();
     let path = parts.uri.path().to_string();
-    if let Some(response) = discovery::answer(&inner.registry.served(), &path, &parts.method, &parts.headers)? {
-        return Ok(response);
-    }
     let query = Query::of(&parts.uri)?;
-    let target = Target::parse(&path).ok_or_else(Failure::no_such_path)?;
-    if review::is_review(&target) {
+    let target = Target::parse(&path);
+    authorize(inner, &user, &parts.method, &path, target.as_ref(), &query)?;
+    if let Some(response) = discovery::answer(&inner.registry.served(), &path, &parts.method, &parts.headers)? {
+        return Ok(Answer::Whole(response));
+    }
+    let target = target.ok_or_else(Failure::no_such_path)?;
+    if let Some(review) = review::of(&target) {
         if parts.method != Method::POST {
             return Err(Failure::method_not_allowed());
         }
+        let form = reply::negotiate(&parts.headers, &query)?;
         let object = body::object(&parts.headers, &body::collect(body).await?)?;
-        return review::answer(&target, &user, object)
-            .map(|value| reply::document(StatusCode::CREATED, Form::Json, &value));
+        let answer = review.answer(inner, &user, &target, object)?;
+        return Ok(Answer::Whole(reply::document(StatusCode::CREATED, form, &answer)));
     }
     let resource = inner
         .registry
@@ -78,13 +96,32 @@ async fn answer(inner: &Arc<Inner>, user: User, request: Request) -> Result<Resp
     if target.namespace.is_some() && !resource.namespaced {
         return Err(Failure::no_such_path());
     }
-    let verb = Verb { inner, resource, target, query, headers: parts.headers };
+    let verb = Verb { inner, user: Arc::new(user), resource, target, query, headers: parts.headers };
+    if verb.is_token_request() {
+        return verb.token(parts.method, body).await.map(Answer::Whole);
+    }
     verb.answer(parts.method, body).await
+}
+
+/// Before anything is looked up: who may not ask does not learn what is there either.
+fn authorize(
+    inner: &Inner,
+    user: &User,
+    method: &Method,
+    path: &str,
+    target: Option<&Target>,
+    query: &Query,
+) -> Result<(), Failure> {
+    match target {
+        Some(target) => inner.authorizer.require(user, &Asked::of(method, target, query).ask(target)),
+        None => inner.authorizer.require(user, &authz::request::path(&method.as_str().to_ascii_lowercase(), path)),
+    }
 }
 
 /// A request for one resource, understood as far as its path goes.
 struct Verb<'a> {
     inner: &'a Arc<Inner>,
+    user: Arc<User>,
     resource: Arc<Resource>,
     target: Target,
     query: Query,
@@ -92,25 +129,29 @@ struct Verb<'a> {
 }
 
 impl Verb<'_> {
-    async fn answer(self, method: Method, body: axum::body::Body) -> Result<Response, Failure> {
+    async fn answer(self, method: Method, body: axum::body::Body) -> Result<Answer, Failure> {
         let part = self.part()?;
         let form = reply::negotiate(&self.headers, &self.query)?;
+        if method == Method::GET && self.query.flag("watch")? && part == Part::Main {
+            return self.watch(form).map(Answer::Stream);
+        }
+        self.whole(method, part, form, body).await.map(Answer::Whole)
+    }
+
+    async fn whole(self, method: Method, part: Part, form: Form, body: axum::body::Body) -> Result<Response, Failure> {
         let name = self.target.name.clone();
         match (method, name) {
-            (Method::GET, _) if self.query.flag("watch")? && part == Part::Main => self.watch(form),
             (Method::GET, Some(name)) => self.get(&name, part, form),
             (Method::GET, None) => {
                 let options = request::list_options(&self.query)?;
                 read::list(self.inner, &self.resource, self.target.namespace.as_deref(), &options, form)
             }
             (Method::POST, None) => {
-                let call = self.namespaced_call()?;
-                let object = body::object(&self.headers, &body::collect(body).await?)?;
+                let (call, object) = self.call_with_object(body).await?;
                 self.done(call.create(object, Ownership::Update).await?, form)
             }
             (Method::PUT, Some(name)) => {
-                let call = self.namespaced_call()?;
-                let object = body::object(&self.headers, &body::collect(body).await?)?;
+                let (call, object) = self.call_with_object(body).await?;
                 let done = call.update(&name, part, Ownership::Update, |_| Ok(object.clone())).await?;
                 self.done(done, form)
             }
@@ -122,6 +163,9 @@ impl Verb<'_> {
             }
             (Method::DELETE, Some(name)) if part == Part::Main => {
                 let call = self.namespaced_call()?;
+                if self.resource.is("", "Namespace") && install::NAMESPACES.contains(&name.as_str()) {
+                    return Err(Failure::forbidden(self.resource.subject(&name), "this namespace may not be deleted"));
+                }
                 let options = self.delete_options(body).await?;
                 self.done(delete::delete(&call, &name, &options).await?, form)
             }
@@ -138,6 +182,30 @@ impl Verb<'_> {
             Some("finalize") if self.resource.is("", "Namespace") => Ok(Part::Finalize),
             Some(_) => Err(Failure::no_such_path()),
         }
+    }
+
+    /// `serviceaccounts/NAME/token`
+    fn is_token_request(&self) -> bool {
+        let Target { namespace, name, subresource, .. } = &self.target;
+        let token = subresource.as_deref() == Some("token") && namespace.is_some() && name.is_some();
+        token && self.resource.is("", "ServiceAccount")
+    }
+
+    async fn token(self, method: Method, body: axum::body::Body) -> Result<Response, Failure> {
+        if method != Method::POST {
+            return Err(Failure::method_not_allowed());
+        }
+        let form = reply::negotiate(&self.headers, &self.query)?;
+        let object = body::object(&self.headers, &body::collect(body).await?)?;
+        let request = token::request::Request {
+            inner: self.inner,
+            accounts: &self.resource,
+            namespace: self.target.namespace.as_deref().unwrap_or_default(),
+            name: self.target.name.as_deref().unwrap_or_default(),
+            dry_run: self.write_options()?.dry_run,
+        };
+        let (code, answer, warnings) = request.answer(object).await?;
+        Ok(reply::warn(reply::document(code, form, &answer), &warnings))
     }
 
     fn watch(&self, form: Form) -> Result<Response, Failure> {
@@ -169,6 +237,14 @@ impl Verb<'_> {
         self.call()
     }
 
+    /// The call and the object in the body; what the body says twice is the call's to judge.
+    async fn call_with_object(&self, body: axum::body::Body) -> Result<(Call<'_>, Value), Failure> {
+        let mut call = self.namespaced_call()?;
+        let (object, duplicates) = body::object_strictly(&self.headers, &body::collect(body).await?)?;
+        call.options.duplicates = duplicates;
+        Ok((call, object))
+    }
+
     fn call(&self) -> Result<Call<'_>, Failure> {
         Ok(Call {
             inner: self.inner,
@@ -179,7 +255,8 @@ impl Verb<'_> {
     }
 
     fn write_options(&self) -> Result<WriteOptions, Failure> {
-        request::write_options(&self.query, &self.headers)
+        let options = request::write_options(&self.query, &self.headers)?;
+        Ok(WriteOptions { by: Some(self.user.clone()), ..options })
     }
 
     async fn delete_options(&self, body: axum::body::Body) -> Result<DeleteOptions, Failure> {

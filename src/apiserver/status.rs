@@ -174,7 +174,8 @@ impl Failure {
             "kind": "Status", "apiVersion": "v1", "metadata": metadata, "status": "Failure",
             "message": self.message, "reason": self.reason, "code": self.code,
         });
-        if !self.details.is_empty() {
+        // Upstream's refusals have details even when there is nothing to say in them.
+        if !self.details.is_empty() || self.reason == "Forbidden" {
             status["details"] = Value::Object(self.details.clone());
         }
         status

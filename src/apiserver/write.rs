@@ -11,7 +11,9 @@ use serde_json::{Value, json};
 
 use self::parts::keep_identity;
 use super::{
-    Inner, apply, object, read,
+    Inner, apply,
+    authz::{Ask, Place, What},
+    object, read,
     request::WriteOptions,
     resource::Resource,
     status::{Failure, field_error},
@@ -301,6 +303,19 @@ impl Call<'_> {
     /// Held while a definition is written; None for everything else.
     pub async fn lock_definitions(&self) -> Option<tokio::sync::MutexGuard<'_, ()>> {
         if self.is_definition() { Some(self.inner.definitions.lock().await) } else { None }
+    }
+
+    /// An apply of what is not there yet is a creation, whose writer needs that right too.
+    pub fn may_create(&self, name: &str) -> Result<(), Failure> {
+        let Some(user) = &self.options.by else { return Ok(()) };
+        let place = Place {
+            group: &self.resource.group,
+            resource: &self.resource.plural,
+            namespace: &self.namespace,
+            name,
+            ..Place::default()
+        };
+        self.inner.authorizer.require(user, &Ask { verb: "create", what: What::Resource(place) })
     }
 
     fn check_namespace(&self, name: &str) -> Result<(), Failure> {

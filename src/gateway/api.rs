@@ -96,6 +96,8 @@ pub async fn may(
     let allowed = answer.as_ref().and_then(|answer| answer.pointer("/status/allowed")?.as_bool());
     match allowed {
         Some(allowed) if status.is_success() => Ok(allowed),
+        // Who may not even ask may not do it either.
+        _ if status == StatusCode::FORBIDDEN => Ok(false),
         // Fails closed: without an answer nobody gets in.
         Some(_) | None => {
             tracing::error!(%status, "the API did not answer an access review");

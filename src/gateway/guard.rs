@@ -72,6 +72,8 @@ pub fn address(extensions: &Extensions) -> Option<std::net::IpAddr> {
 
 async fn check_web(gateway: &Gateway, request: &mut Request) -> Result<(), Failure> {
     strip(request.headers_mut());
+    // A page acts as who is logged in. To be somebody else is for clients of the API port.
+    remove(request.headers_mut(), "impersonate-");
     // On this port only a session vouches for anybody.
     request.extensions_mut().remove::<User>();
     let origins = &gateway.shared.origins;
@@ -102,9 +104,12 @@ async fn check_web(gateway: &Gateway, request: &mut Request) -> Result<(), Failu
 
 /// These headers are ours to set, for a host to trust.
 fn strip(headers: &mut HeaderMap) {
-    let ours: Vec<HeaderName> =
-        headers.keys().filter(|name| name.as_str().starts_with("x-regatta-")).cloned().collect();
-    for name in ours {
+    remove(headers, "x-regatta-");
+}
+
+fn remove(headers: &mut HeaderMap, prefix: &str) {
+    let named: Vec<HeaderName> = headers.keys().filter(|name| name.as_str().starts_with(prefix)).cloned().collect();
+    for name in named {
         headers.remove(name);
     }
 }

@@ -159,7 +159,7 @@ impl Active {
     fn new(session: LoginSession) -> Active {
         Active {
             csrf: session.csrf.clone(),
-            user: User { name: session.user.clone(), groups: session.groups.clone() },
+            user: User { name: session.user.clone(), groups: session.groups.clone(), ..User::default() },
             session: Mutex::new(session),
             ended: CancellationToken::new(),
         }

@@ -18,8 +18,8 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
+use super::callers::{self, Callers};
 use super::home::write_private;
-use super::tls::Callers;
 
 pub const WEB_PORT: u16 = 7600;
 pub const API_PORT: u16 = 7601;
@@ -74,7 +74,7 @@ pub async fn bind(asked: Option<SocketAddr>, which: Port, memory: &Path) -> Resu
 #[derive(Clone)]
 pub enum Transport {
     Plain,
-    /// A caller without a certificate of ours stays nobody.
+    /// A caller without a certificate or token of ours stays nobody.
     Tls(TlsAcceptor, Callers),
 }
 
@@ -118,11 +118,9 @@ async fn connection(stream: TcpStream, peer: SocketAddr, transport: Transport, r
         Transport::Plain => http(stream, router, watcher).await,
         Transport::Tls(acceptor, callers) => match tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await {
             Ok(Ok(tls)) => {
-                let user = tls.get_ref().1.peer_certificates().and_then(|c| c.first()).and_then(|c| callers.user(c));
-                let router = match user {
-                    Some(user) => router.layer(axum::Extension(user)),
-                    None => router,
-                };
+                let certificate = tls.get_ref().1.peer_certificates().and_then(|certificates| certificates.first());
+                let connection = callers.connection(certificate);
+                let router = router.layer(axum::middleware::from_fn_with_state(connection, callers::identify));
                 http(tls, router, watcher).await;
             }
             Ok(Err(error)) => tracing::debug!(%error, %peer, "TLS handshake failed"),

@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
+use super::callers::Callers;
 use super::home::{Home, Running};
 use super::kubeconfig;
 use super::listen::{self, Port, Transport};
@@ -64,6 +65,8 @@ pub async fn up(options: UpOptions) -> Result<()> {
     let origins = web.iter().map(|l| Ok(format!("http://{}", l.local_addr()?))).collect::<Result<Vec<_>>>()?;
 
     let api = ApiServer::open(Options { database: home.join("api.db"), crds: crate::api::crds() }).await?;
+    api.set_authority(&*certificates.ca);
+    api.provide(crate::api::access::roles()).await?;
     let db = Db::open(&home.join("regatta.db")).await?;
     let gateway = Gateway::start(GatewayOptions {
         api: api.client(User::system("gateway")),
@@ -99,7 +102,7 @@ pub async fn up(options: UpOptions) -> Result<()> {
         });
     }
     let tls = TlsAcceptor::from(Arc::new(certificates.server_config()?));
-    let transport = Transport::Tls(tls, certificates.callers()?);
+    let transport = Transport::Tls(tls, Callers::new(certificates.holders()?, api.clone()));
     let served = listen::serve(api_listener, transport, gateway.api_router(), shutdown.clone());
     tasks.spawn(async move {
         served.await;

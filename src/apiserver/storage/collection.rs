@@ -212,6 +212,11 @@ impl Collection {
         })
     }
 
+    /// The version of the newest change that this process has seen; 0 before the first.
+    pub fn newest(&self) -> u64 {
+        *self.newest.borrow()
+    }
+
     /// Wakes at every change.
     pub fn subscribe(&self) -> watch::Receiver<u64> {
         self.newest.subscribe()

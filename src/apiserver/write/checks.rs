@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::super::{
+    authz::escalation,
     builtin, crd, names, object,
     request::Validation,
     resource::{Origin, Resource},
@@ -48,13 +49,13 @@ impl Call<'_> {
 
     /// Drops what the schema does not know, and says so as strictly as the client wants it.
     pub(super) fn clean(&self, object: &mut Value) -> Result<Vec<String>, Failure> {
-        let mut unknown = Vec::new();
+        let mut unknown = self.options.duplicates.clone();
         match self.resource.origin {
             Origin::Builtin(builtin) => {
                 let (typed, dropped) =
                     builtin::through_type(builtin, object.take()).map_err(|why| self.undecodable(&why))?;
                 *object = typed;
-                unknown = dropped;
+                unknown.extend(dropped);
             }
             Origin::Custom => self.resource.schema.prune(object, &mut unknown),
         }
@@ -100,6 +101,10 @@ impl Call<'_> {
             Origin::Builtin(builtin) => {
                 if part == Part::Main {
                     builtin::prepare(builtin, object, before);
+                    self.check_grant(object, before)?;
+                    if builtin.kind == "Secret" {
+                        self.inner.tokens.fill(object, before);
+                    }
                 }
                 errors.extend(builtin::errors(builtin, object, before));
                 if resource.is("apiextensions.k8s.io", "CustomResourceDefinition") && part == Part::Main {
@@ -112,6 +117,13 @@ impl Call<'_> {
             }
         }
         if errors.is_empty() { Ok(()) } else { Err(Failure::invalid(resource.subject(&name), &errors)) }
+    }
+
+    /// Roles and bindings give rights away: only those that the writer has.
+    fn check_grant(&self, object: &Value, before: Option<&Value>) -> Result<(), Failure> {
+        let Some(user) = &self.options.by else { return Ok(()) };
+        let write = escalation::Write { user, resource: &self.resource, namespace: &self.namespace, object, before };
+        escalation::check(&self.inner.authorizer, &write)
     }
 
     /// Names of a definition that another established one of its group has.

@@ -23,9 +23,11 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use super::Gateway;
 use super::agents::AgentName;
+use super::api::may;
 use super::guard::Caller;
 use super::screens::Viewer;
 use super::status::Failure;
+use crate::apiserver::User;
 use subscription::Subscription;
 
 /// Messages on their way to one browser. When it is full, a subscription gives up its watch and lists anew later.
@@ -40,6 +42,9 @@ const SEND_TIMEOUT: Duration = Duration::from_secs(30);
 /// How often we ask whether the browser is still there, and how long it may be silent.
 const PING_EVERY: Duration = Duration::from_secs(30);
 const SILENCE: Duration = Duration::from_secs(75);
+
+/// Checks of rights under way at once, for one page.
+const CHECKS: usize = 16;
 
 /// The longest list of visible agents.
 const MAX_MESSAGE: usize = 128 * 1024;
@@ -87,6 +92,8 @@ async fn serve(socket: WebSocket, gateway: Gateway, caller: Caller) {
     let mut writer = std::pin::pin!(write(sink, queue));
     let mut page = Page {
         viewer: gateway.shared.screens.viewer(),
+        wanted: Vec::new(),
+        looking: JoinSet::new(),
         subscriptions: HashMap::new(),
         tasks: JoinSet::new(),
         gateway: gateway.clone(),
@@ -111,6 +118,12 @@ async fn serve(socket: WebSocket, gateway: Gateway, caller: Caller) {
                 }
             }
             () = page.viewer.changed() => page.send_screens(),
+            Some(visible) = page.looking.join_next() => {
+                // A check that was overtaken by a newer one says nothing.
+                if let Ok(visible) = visible {
+                    page.viewer.look_at(visible);
+                }
+            }
             Some(_) = page.tasks.join_next() => {}
             _ = pings.tick() => {
                 if heard.elapsed() > SILENCE {
@@ -119,9 +132,22 @@ async fn serve(socket: WebSocket, gateway: Gateway, caller: Caller) {
                 // When there is no room, something else is on its way and will tell as much.
                 drop(page.out.try_send(Message::Ping(bytes::Bytes::new())));
                 page.send_screens();
+                page.look();
             }
         }
     }
+}
+
+/// Those of the agents whose terminals somebody may see.
+async fn visible(gateway: Gateway, user: User, agents: Vec<AgentName>) -> Vec<AgentName> {
+    let checked = agents.into_iter().map(|agent| {
+        let (gateway, user) = (&gateway, &user);
+        async move {
+            // Without an answer nobody sees anything; the next round asks again.
+            may(gateway, user, "get", "terminal", &agent).await.unwrap_or(false).then_some(agent)
+        }
+    });
+    futures::stream::iter(checked).buffered(CHECKS).filter_map(async |agent| agent).collect().await
 }
 
 /// Writes until the browser stops taking.
@@ -146,6 +172,9 @@ struct Page {
     caller: Caller,
     out: mpsc::Sender<Message>,
     viewer: Viewer,
+    /// What the page asked to look at, and the check of what of that it may.
+    wanted: Vec<AgentName>,
+    looking: JoinSet<Vec<AgentName>>,
     subscriptions: HashMap<String, AbortHandle>,
     tasks: JoinSet<()>,
 }
@@ -159,7 +188,10 @@ impl Page {
                     task.abort();
                 }
             }
-            Ok(Request::Screens { agents }) => self.viewer.look_at(agents),
+            Ok(Request::Screens { agents }) => {
+                self.wanted = agents;
+                self.look();
+            }
             Ok(Request::Ping { t }) => self.send(&json!({ "type": "pong", "t": t })),
             Err(error) => self.fail("", &Failure::bad_request(format!("cannot read the message: {error}"))),
         }
@@ -182,6 +214,16 @@ impl Page {
             }
             Err(failure) => self.fail(&id, &failure),
         }
+    }
+
+    /// Checks anew what of the wanted screens may be seen: at every wish, and with every ping, since rights change.
+    fn look(&mut self) {
+        self.looking.abort_all();
+        let wanted = self.wanted.clone();
+        if wanted.is_empty() {
+            return self.viewer.look_at(wanted);
+        }
+        self.looking.spawn(visible(self.gateway.clone(), self.caller.user.clone(), wanted));
     }
 
     fn send_screens(&mut self) {

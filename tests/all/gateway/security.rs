@@ -222,7 +222,7 @@ async fn an_administrator_on_the_api_port_can_make_a_login_code_and_others_canno
     assert_eq!(answer.status, StatusCode::CREATED);
     let code = answer.json()["code"].as_str().unwrap().to_owned();
     assert_eq!(world.try_code(&code).await.status, StatusCode::OK);
-    let user = User { name: "ada".into(), groups: vec!["system:authenticated".into()] };
+    let user = User::new("ada", &["system:authenticated"]);
     ask(&api_port, mint(user)).await.refused(403, "Forbidden");
 }
 
