@@ -2,7 +2,11 @@
 //! Their shapes are k8s-openapi's types: an object goes through its type once, which refuses wrong types and drops what the
 //! type does not know.
 
+mod validate;
+
 use std::sync::Arc;
+
+pub use self::validate::errors;
 
 use base64::Engine;
 use k8s_openapi::{
@@ -22,8 +26,7 @@ use super::{
     names::NameRule,
     object,
     resource::{Origin, Resource, Shape},
-    schema::{FieldError, Schema},
-    status::field_error,
+    schema::Schema,
     storage::Store,
     table::{self, Column},
 };
@@ -294,7 +297,9 @@ pub fn prepare(builtin: &Builtin, object: &mut Value, before: Option<&Value>) {
             }
             object["metadata"]["labels"]["kubernetes.io/metadata.name"] = name.into();
             if before.is_none() {
-                object["spec"] = json!({"finalizers": ["kubernetes"]});
+                let given = object["spec"]["finalizers"].as_array().cloned().unwrap_or_default();
+                let own = (!given.contains(&"kubernetes".into())).then(|| "kubernetes".into());
+                object["spec"] = json!({"finalizers": given.into_iter().chain(own).collect::<Vec<Value>>()});
                 object["status"] = json!({"phase": "Active"});
             } else if !object["spec"].is_object() {
                 object["spec"] = json!({});
@@ -315,62 +320,23 @@ pub fn prepare(builtin: &Builtin, object: &mut Value, before: Option<&Value>) {
                 }
             }
         }
+        "RoleBinding" | "ClusterRoleBinding" => {
+            default_group(&mut object["roleRef"]);
+            for subject in object.get_mut("subjects").and_then(Value::as_array_mut).into_iter().flatten() {
+                if matches!(subject["kind"].as_str(), Some("User" | "Group")) {
+                    default_group(subject);
+                }
+            }
+        }
         _ => {}
     }
 }
 
-/// What the kind does not allow, beyond its shape.
-pub fn errors(builtin: &Builtin, object: &Value, before: Option<&Value>) -> Vec<FieldError> {
-    let mut errors = Vec::new();
-    let mut keep = |field: &str, why: &str| {
-        if let Some(before) = before
-            && before.get(field) != object.get(field)
-        {
-            let value = object.get(field).unwrap_or(&Value::Null);
-            errors.push(field_error("FieldValueInvalid", field, format!("Invalid value: {value}: {why}")));
-        }
-    };
-    match builtin.kind {
-        "Secret" => keep("type", "field is immutable"),
-        "RoleBinding" | "ClusterRoleBinding" => keep("roleRef", "cannot change roleRef"),
-        _ => {}
+/// A role, user or group that does not say its API group is of this one.
+fn default_group(reference: &mut Value) {
+    if reference.is_object() && reference["apiGroup"].as_str().unwrap_or_default().is_empty() {
+        reference["apiGroup"] = RBAC.group.into();
     }
-    let sealed = before.is_some_and(|before| before.get("immutable") == Some(&Value::Bool(true)));
-    if sealed && matches!(builtin.kind, "Secret" | "ConfigMap") {
-        let before = before.expect("sealed only where there was one");
-        if object.get("immutable") != Some(&Value::Bool(true)) {
-            errors.push(field_error(
-                "FieldValueForbidden",
-                "immutable",
-                "Forbidden: field is immutable when `immutable` is set",
-            ));
-        }
-        for field in ["data", "binaryData"] {
-            if before.get(field) != object.get(field) {
-                errors.push(field_error(
-                    "FieldValueForbidden",
-                    field,
-                    "Forbidden: field is immutable when `immutable` is set",
-                ));
-            }
-        }
-    }
-    for field in ["data", "binaryData"] {
-        if !matches!(builtin.kind, "Secret" | "ConfigMap") {
-            break;
-        }
-        for key in object.get(field).and_then(Value::as_object).into_iter().flat_map(Map::keys) {
-            let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-            if key.is_empty() || key.len() > 253 || !key.chars().all(fine) || key == "." || key.starts_with("..") {
-                errors.push(field_error(
-                    "FieldValueInvalid",
-                    format!("{field}[{key}]"),
-                    format!("Invalid value: {key:?}: a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')"),
-                ));
-            }
-        }
-    }
-    errors
 }
 
 #[cfg(test)]

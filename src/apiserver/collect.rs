@@ -281,9 +281,14 @@ async fn empty_namespace(inner: &Arc<Inner>, resource: &Arc<Resource>, stored: &
     }
     let call = call(inner, resource, "");
     if left.is_empty() {
+        // Our part is done; whoever holds another finalizer does theirs.
         let release = |current: &Value| {
             let mut object = current.clone();
-            object::put_at(&mut object, "spec.finalizers", json!([]));
+            let mut finalizers = object::at(current, "spec.finalizers").and_then(Value::as_array).cloned();
+            if let Some(list) = &mut finalizers {
+                list.retain(|finalizer| finalizer != "kubernetes");
+            }
+            object::put_at(&mut object, "spec.finalizers", finalizers.unwrap_or_default().into());
             Ok(object)
         };
         return gone_is_fine(call.update(&stored.name, Part::Finalize, Ownership::Update, release).await);

@@ -2,21 +2,30 @@
 //! back; answering JSON is fine with them. Tables say which field number is which JSON field; unknown numbers are skipped,
 //! as protobuf wants it.
 
+mod definition;
+mod kinds;
+
+use self::kinds::{DELETE_OPTIONS, KINDS};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Map, Value};
 
 pub const MEDIA_TYPE: &str = "application/vnd.kubernetes.protobuf";
 const MAGIC: &[u8] = b"k8s\0";
-/// No message of the tables nests deeper.
-const DEPTH: usize = 16;
+/// Schemas nest; deeper than this is nobody's.
+const DEPTH: usize = 64;
 
-type Fields = &'static [(u32, &'static str, Is)];
+type Fields = &'static [Field];
+type Field = (u32, &'static str, Is);
 
 #[derive(Clone, Copy)]
 enum Is {
     Text,
     Number,
+    /// A double.
+    Float,
     Flag,
+    /// A flag that JSON leaves out when it is not set.
+    Truth,
     Message(Fields),
     Texts,
     Messages(Fields),
@@ -32,269 +41,16 @@ enum Is {
     MicroTime,
     /// FieldsV1: JSON within.
     Json,
+    Jsons,
+    /// map<string, message>
+    Map(Fields),
+    /// A message (1) or a list of them (2).
+    OneOrMany(Fields),
+    /// A message (2) or a flag (1).
+    OneOrFlag(Fields),
+    /// A message (1) or a list of texts (2), by key.
+    OneOrTexts(Fields),
 }
-use Is::{ByteMap, Flag, Json, Lists, Message, Messages, MicroTime, Number, Text, TextMap, Texts, Time};
-
-const OWNER: Fields = &[
-    (1, "kind", Text),
-    (3, "name", Text),
-    (4, "uid", Text),
-    (5, "apiVersion", Text),
-    (6, "controller", Flag),
-    (7, "blockOwnerDeletion", Flag),
-];
-const MANAGER: Fields = &[
-    (1, "manager", Text),
-    (2, "operation", Text),
-    (3, "apiVersion", Text),
-    (4, "time", Time),
-    (6, "fieldsType", Text),
-    (7, "fieldsV1", Json),
-    (8, "subresource", Text),
-];
-const META: Is = Message(&[
-    (1, "name", Text),
-    (2, "generateName", Text),
-    (3, "namespace", Text),
-    (4, "selfLink", Text),
-    (5, "uid", Text),
-    (6, "resourceVersion", Text),
-    (7, "generation", Number),
-    (8, "creationTimestamp", Time),
-    (9, "deletionTimestamp", Time),
-    (10, "deletionGracePeriodSeconds", Number),
-    (11, "labels", TextMap),
-    (12, "annotations", TextMap),
-    (13, "ownerReferences", Messages(OWNER)),
-    (14, "finalizers", Texts),
-    (17, "managedFields", Messages(MANAGER)),
-]);
-const REFERENCE: Fields = &[
-    (1, "kind", Text),
-    (2, "namespace", Text),
-    (3, "name", Text),
-    (4, "uid", Text),
-    (5, "apiVersion", Text),
-    (6, "resourceVersion", Text),
-    (7, "fieldPath", Text),
-];
-const SOURCE: Fields = &[(1, "component", Text), (2, "host", Text)];
-const SERIES: Fields = &[(1, "count", Number), (2, "lastObservedTime", MicroTime)];
-const CONDITION: Fields = &[
-    (1, "type", Text),
-    (2, "status", Text),
-    (4, "lastTransitionTime", Time),
-    (5, "reason", Text),
-    (6, "message", Text),
-];
-const RULE: Fields = &[
-    (1, "verbs", Texts),
-    (2, "apiGroups", Texts),
-    (3, "resources", Texts),
-    (4, "resourceNames", Texts),
-    (5, "nonResourceURLs", Texts),
-];
-const ROLE: Fields = &[(1, "metadata", META), (2, "rules", Messages(RULE))];
-const BINDING: Fields = &[
-    (1, "metadata", META),
-    (2, "subjects", Messages(&[(1, "kind", Text), (2, "apiGroup", Text), (3, "name", Text), (4, "namespace", Text)])),
-    (3, "roleRef", Message(&[(1, "apiGroup", Text), (2, "kind", Text), (3, "name", Text)])),
-];
-const REQUIREMENT: Fields = &[(1, "key", Text), (2, "operator", Text), (3, "values", Texts)];
-const SELECTOR: Fields = &[(1, "matchLabels", TextMap), (2, "matchExpressions", Messages(REQUIREMENT))];
-const EXTRA: Is = Lists;
-const SUBJECT_ACCESS: Fields = &[
-    (1, "metadata", META),
-    (
-        2,
-        "spec",
-        Message(&[
-            (1, "resourceAttributes", Message(ATTRIBUTES)),
-            (2, "nonResourceAttributes", Message(&[(1, "path", Text), (2, "verb", Text)])),
-            (3, "user", Text),
-            (4, "groups", Texts),
-            (5, "extra", EXTRA),
-            (6, "uid", Text),
-        ]),
-    ),
-];
-const ATTRIBUTES: Fields = &[
-    (1, "namespace", Text),
-    (2, "verb", Text),
-    (3, "group", Text),
-    (4, "version", Text),
-    (5, "resource", Text),
-    (6, "subresource", Text),
-    (7, "name", Text),
-];
-
-/// (group, kind) → fields. Kinds of `meta` may come under any group.
-const KINDS: &[(&str, &str, Fields)] = &[
-    (
-        "",
-        "Namespace",
-        &[
-            (1, "metadata", META),
-            (2, "spec", Message(&[(1, "finalizers", Texts)])),
-            (3, "status", Message(&[(1, "phase", Text), (2, "conditions", Messages(CONDITION))])),
-        ],
-    ),
-    (
-        "",
-        "Secret",
-        &[
-            (1, "metadata", META),
-            (2, "data", ByteMap),
-            (3, "type", Text),
-            (4, "stringData", TextMap),
-            (5, "immutable", Flag),
-        ],
-    ),
-    (
-        "",
-        "ConfigMap",
-        &[(1, "metadata", META), (2, "data", TextMap), (3, "binaryData", ByteMap), (4, "immutable", Flag)],
-    ),
-    (
-        "",
-        "ServiceAccount",
-        &[
-            (1, "metadata", META),
-            (2, "secrets", Messages(REFERENCE)),
-            (3, "imagePullSecrets", Messages(&[(1, "name", Text)])),
-            (4, "automountServiceAccountToken", Flag),
-        ],
-    ),
-    (
-        "",
-        "Event",
-        &[
-            (1, "metadata", META),
-            (2, "involvedObject", Message(REFERENCE)),
-            (3, "reason", Text),
-            (4, "message", Text),
-            (5, "source", Message(SOURCE)),
-            (6, "firstTimestamp", Time),
-            (7, "lastTimestamp", Time),
-            (8, "count", Number),
-            (9, "type", Text),
-            (10, "eventTime", MicroTime),
-            (11, "series", Message(SERIES)),
-            (12, "action", Text),
-            (13, "related", Message(REFERENCE)),
-            (14, "reportingComponent", Text),
-            (15, "reportingInstance", Text),
-        ],
-    ),
-    (
-        "events.k8s.io",
-        "Event",
-        &[
-            (1, "metadata", META),
-            (2, "eventTime", MicroTime),
-            (3, "series", Message(SERIES)),
-            (4, "reportingController", Text),
-            (5, "reportingInstance", Text),
-            (6, "action", Text),
-            (7, "reason", Text),
-            (8, "regarding", Message(REFERENCE)),
-            (9, "related", Message(REFERENCE)),
-            (10, "note", Text),
-            (11, "type", Text),
-            (12, "deprecatedSource", Message(SOURCE)),
-            (13, "deprecatedFirstTimestamp", Time),
-            (14, "deprecatedLastTimestamp", Time),
-            (15, "deprecatedCount", Number),
-        ],
-    ),
-    (
-        "coordination.k8s.io",
-        "Lease",
-        &[
-            (1, "metadata", META),
-            (
-                2,
-                "spec",
-                Message(&[
-                    (1, "holderIdentity", Text),
-                    (2, "leaseDurationSeconds", Number),
-                    (3, "acquireTime", MicroTime),
-                    (4, "renewTime", MicroTime),
-                    (5, "leaseTransitions", Number),
-                    (6, "strategy", Text),
-                    (7, "preferredHolder", Text),
-                ]),
-            ),
-        ],
-    ),
-    ("rbac.authorization.k8s.io", "Role", ROLE),
-    (
-        "rbac.authorization.k8s.io",
-        "ClusterRole",
-        &[
-            (1, "metadata", META),
-            (2, "rules", Messages(RULE)),
-            (3, "aggregationRule", Message(&[(1, "clusterRoleSelectors", Messages(SELECTOR))])),
-        ],
-    ),
-    ("rbac.authorization.k8s.io", "RoleBinding", BINDING),
-    ("rbac.authorization.k8s.io", "ClusterRoleBinding", BINDING),
-    (
-        "authorization.k8s.io",
-        "SelfSubjectAccessReview",
-        &[
-            (1, "metadata", META),
-            (
-                2,
-                "spec",
-                Message(&[
-                    (1, "resourceAttributes", Message(ATTRIBUTES)),
-                    (2, "nonResourceAttributes", Message(&[(1, "path", Text), (2, "verb", Text)])),
-                ]),
-            ),
-        ],
-    ),
-    (
-        "authorization.k8s.io",
-        "SelfSubjectRulesReview",
-        &[(1, "metadata", META), (2, "spec", Message(&[(1, "namespace", Text)]))],
-    ),
-    ("authorization.k8s.io", "SubjectAccessReview", SUBJECT_ACCESS),
-    ("authorization.k8s.io", "LocalSubjectAccessReview", SUBJECT_ACCESS),
-    ("authentication.k8s.io", "SelfSubjectReview", &[(1, "metadata", META)]),
-    (
-        "authentication.k8s.io",
-        "TokenReview",
-        &[(1, "metadata", META), (2, "spec", Message(&[(1, "token", Text), (2, "audiences", Texts)]))],
-    ),
-    (
-        "authentication.k8s.io",
-        "TokenRequest",
-        &[
-            (1, "metadata", META),
-            (
-                2,
-                "spec",
-                Message(&[
-                    (1, "audiences", Texts),
-                    (
-                        3,
-                        "boundObjectRef",
-                        Message(&[(1, "kind", Text), (2, "apiVersion", Text), (3, "name", Text), (4, "uid", Text)]),
-                    ),
-                    (4, "expirationSeconds", Number),
-                ]),
-            ),
-        ],
-    ),
-];
-const DELETE_OPTIONS: Fields = &[
-    (1, "gracePeriodSeconds", Number),
-    (2, "preconditions", Message(&[(1, "uid", Text), (2, "resourceVersion", Text)])),
-    (3, "orphanDependents", Flag),
-    (4, "propagationPolicy", Text),
-    (5, "dryRun", Texts),
-];
 
 /// The object in an enveloped body.
 pub fn decode(body: &[u8]) -> Result<Value, String> {
@@ -336,12 +92,17 @@ fn message(fields: Fields, bytes: &[u8], depth: usize) -> Result<Map<String, Val
     for field in Wire(bytes) {
         let (number, item) = field?;
         let Some((_, name, is)) = fields.iter().find(|(known, _, _)| *known == number) else { continue };
-        if let Some(value) = value(*is, item, object.remove(*name), depth).map_err(|why| format!("{name}: {why}"))? {
+        let value = value(*is, item, object.remove(*name), depth).map_err(|why| format!("{name}: {why}"))?;
+        // Go's marshaller writes empty strings and flags that JSON leaves out.
+        let unset = |value: &Value| match is {
+            Is::Text => value.as_str() == Some(""),
+            Is::Truth => value == &Value::Bool(false),
+            _ => false,
+        };
+        if let Some(value) = value.filter(|value| !unset(value)) {
             object.insert((*name).to_string(), value);
         }
     }
-    // Go's marshaller writes empty strings that JSON leaves out.
-    object.retain(|_, value| value.as_str() != Some(""));
     Ok(object)
 }
 
@@ -354,13 +115,14 @@ fn value(is: Is, item: Item<'_>, before: Option<Value>, depth: usize) -> Result<
         _ => Value::Array(vec![item]),
     };
     let value = match (is, item) {
-        (Text, Item::Bytes(bytes)) => text(bytes)?.into(),
-        (Number, Item::Number(number)) => (number as i64).into(),
-        (Flag, Item::Number(number)) => (number != 0).into(),
-        (Message(fields), Item::Bytes(bytes)) => Value::Object(message(fields, bytes, depth)?),
-        (Texts, Item::Bytes(bytes)) => list(before, text(bytes)?.into()),
-        (Messages(fields), Item::Bytes(bytes)) => list(before, Value::Object(message(fields, bytes, depth)?)),
-        (TextMap | ByteMap | Lists, Item::Bytes(bytes)) => {
+        (Is::Text, Item::Bytes(bytes)) => text(bytes)?.into(),
+        (Is::Number, Item::Number(number)) => (number as i64).into(),
+        (Is::Float, Item::Fixed(bits)) => float(f64::from_bits(bits))?,
+        (Is::Flag | Is::Truth, Item::Number(number)) => (number != 0).into(),
+        (Is::Message(fields), Item::Bytes(bytes)) => Value::Object(message(fields, bytes, depth)?),
+        (Is::Texts, Item::Bytes(bytes)) => list(before, text(bytes)?.into()),
+        (Is::Messages(fields), Item::Bytes(bytes)) => list(before, Value::Object(message(fields, bytes, depth)?)),
+        (Is::TextMap | Is::ByteMap | Is::Lists | Is::Map(_) | Is::OneOrTexts(_), Item::Bytes(bytes)) => {
             let mut map = before.and_then(|value| value.as_object().cloned()).unwrap_or_default();
             let (mut key, mut entry) = (String::new(), &[][..]);
             for field in Wire(bytes) {
@@ -371,24 +133,55 @@ fn value(is: Is, item: Item<'_>, before: Option<Value>, depth: usize) -> Result<
                 }
             }
             let entry: Value = match is {
-                ByteMap => STANDARD.encode(entry).into(),
-                Lists => message(&[(1, "items", Texts)], entry, depth)?.remove("items").unwrap_or_default(),
+                Is::ByteMap => STANDARD.encode(entry).into(),
+                Is::Lists => either(&[(1, "", Is::Texts)], entry, depth)?,
+                Is::Map(fields) => Value::Object(message(fields, entry, depth)?),
+                Is::OneOrTexts(fields) => either(&[(2, "", Is::Texts), (1, "", Is::Message(fields))], entry, depth)?,
                 _ => text(entry)?.into(),
             };
             map.insert(key, entry);
             map.into()
         }
-        (Time | MicroTime, Item::Bytes(bytes)) => return time(is, bytes),
-        (Json, Item::Bytes(bytes)) => {
-            let raw = Wire(bytes).find_map(|field| match field {
-                Ok((1, Item::Bytes(raw))) => Some(raw),
-                _ => None,
-            });
-            serde_json::from_slice(raw.unwrap_or(b"{}")).map_err(|error| error.to_string())?
+        (Is::OneOrMany(fields), Item::Bytes(bytes)) => {
+            either(&[(1, "", Is::Message(fields)), (2, "", Is::Messages(fields))], bytes, depth)?
         }
+        (Is::OneOrFlag(fields), Item::Bytes(bytes)) => {
+            either(&[(1, "", Is::Flag), (2, "", Is::Message(fields))], bytes, depth)?
+        }
+        (Is::Time | Is::MicroTime, Item::Bytes(bytes)) => return time(is, bytes),
+        (Is::Json, Item::Bytes(bytes)) => json(bytes)?,
+        (Is::Jsons, Item::Bytes(bytes)) => list(before, json(bytes)?),
         _ => return Err("it has another wire type than its field".into()),
     };
     Ok(Some(value))
+}
+
+/// The last of several alternatives that is there: a message wins over the flag before it.
+fn either(alternatives: &[(u32, &str, Is)], bytes: &[u8], depth: usize) -> Result<Value, String> {
+    let depth = depth.checked_sub(1).ok_or("it nests too deeply")?;
+    let mut found: Option<Value> = None;
+    for field in Wire(bytes) {
+        let (number, item) = field?;
+        let Some((_, _, is)) = alternatives.iter().find(|(known, _, _)| *known == number) else { continue };
+        found = value(*is, item, found.take(), depth)?;
+    }
+    Ok(found.unwrap_or_default())
+}
+
+fn json(bytes: &[u8]) -> Result<Value, String> {
+    let raw = Wire(bytes).find_map(|field| match field {
+        Ok((1, Item::Bytes(raw))) => Some(raw),
+        _ => None,
+    });
+    serde_json::from_slice(raw.unwrap_or(b"{}")).map_err(|error| error.to_string())
+}
+
+/// Whole numbers as JSON writes them: without a point.
+fn float(number: f64) -> Result<Value, String> {
+    if number.fract() == 0.0 && number.abs() < 9e15 {
+        return Ok((number as i64).into());
+    }
+    serde_json::Number::from_f64(number).map(Value::Number).ok_or_else(|| "a number is not finite".into())
 }
 
 /// None for Go's zero time, which an unset pointer-less field is sent as.
@@ -403,7 +196,7 @@ fn time(is: Is, bytes: &[u8]) -> Result<Option<Value>, String> {
     }
     let Some(seconds) = seconds.filter(|seconds| *seconds > -62_135_596_800) else { return Ok(None) };
     let time = jiff::Timestamp::new(seconds, nanos).map_err(|error| error.to_string())?;
-    let format = if matches!(is, MicroTime) { "%Y-%m-%dT%H:%M:%S.%6fZ" } else { "%Y-%m-%dT%H:%M:%SZ" };
+    let format = if matches!(is, Is::MicroTime) { "%Y-%m-%dT%H:%M:%S.%6fZ" } else { "%Y-%m-%dT%H:%M:%SZ" };
     Ok(Some(time.strftime(format).to_string().into()))
 }
 
@@ -416,6 +209,8 @@ fn text(bytes: &[u8]) -> Result<String, String> {
 enum Item<'a> {
     Number(u64),
     Bytes(&'a [u8]),
+    /// Eight bytes: a double.
+    Fixed(u64),
     Skipped,
 }
 
@@ -448,7 +243,10 @@ impl<'a> Wire<'a> {
         let number = u32::try_from(tag >> 3).map_err(|_| "a field number is too large")?;
         let item = match tag & 7 {
             0 => Item::Number(self.varint()?),
-            1 => self.take(8).map(|_| Item::Skipped)?,
+            1 => {
+                let bytes = self.take(8)?.try_into().expect("eight bytes were taken");
+                Item::Fixed(u64::from_le_bytes(bytes))
+            }
             2 => {
                 let length = self.varint()?;
                 Item::Bytes(self.take(length)?)
@@ -508,6 +306,63 @@ mod tests {
         let raw = bytes(2, &bytes(4, &time));
         let object = decode(&envelope("coordination.k8s.io/v1", "Lease", &raw)).unwrap();
         assert_eq!(object["spec"]["renewTime"], "2001-09-09T01:46:40.000001Z");
+    }
+
+    #[test]
+    fn a_definition_becomes_json_with_its_schema() {
+        let key = |key: &[u8], value: &[u8]| [bytes(1, key), bytes(2, value)].concat();
+        let long = |number: u32, content: &[u8]| {
+            let tag = number << 3 | 2;
+            let tag = if tag < 128 { vec![tag as u8] } else { vec![(tag & 0x7f) as u8 | 0x80, (tag >> 7) as u8] };
+            let length = vec![(content.len() & 0x7f) as u8 | 0x80, (content.len() >> 7) as u8];
+            [tag, length, content.to_vec()].concat()
+        };
+        let leaf = [bytes(5, b"string"), bytes(8, &bytes(1, b"\"\"")), vec![10 << 3, 0]].concat();
+        let number = [
+            bytes(5, b"number"),
+            vec![9 << 3 | 1],
+            1.5f64.to_le_bytes().to_vec(),
+            vec![11 << 3 | 1],
+            2f64.to_le_bytes().to_vec(),
+        ]
+        .concat();
+        let list = [bytes(5, b"array"), long(24, &bytes(1, &leaf)), long(42, b"set")].concat();
+        let map = [bytes(5, b"object"), long(30, &[vec![1 << 3, 1], bytes(2, &leaf)].concat())].concat();
+        let open = [bytes(5, b"object"), long(30, &[1 << 3, 1]), vec![0xb0, 2, 1]].concat();
+        let properties: Vec<u8> = [("n", &number), ("l", &list), ("m", &map), ("o", &open)]
+            .iter()
+            .flat_map(|(name, schema)| long(29, &key(name.as_bytes(), schema)))
+            .collect();
+        let schema = [bytes(5, b"object"), properties].concat();
+        let version = [
+            bytes(1, b"v1"),
+            vec![2 << 3, 1, 3 << 3, 1],
+            long(4, &long(1, &schema)),
+            bytes(5, &bytes(1, b"")),
+            vec![7 << 3, 0],
+        ]
+        .concat();
+        let spec = [bytes(1, b"sea.example"), bytes(4, b"Namespaced"), long(7, &version)].concat();
+        let object = decode(
+            &[
+                MAGIC,
+                &bytes(1, &[bytes(1, b"apiextensions.k8s.io/v1"), bytes(2, b"CustomResourceDefinition")].concat()),
+                &long(2, &long(2, &spec)),
+            ]
+            .concat(),
+        )
+        .unwrap();
+        assert_eq!(
+            object["spec"],
+            json!({"group": "sea.example", "scope": "Namespaced", "versions": [{"name": "v1", "served": true,
+            "storage": true, "subresources": {"status": {}}, "schema": {"openAPIV3Schema": {"type": "object",
+            "properties": {
+                "n": {"type": "number", "maximum": 1.5, "minimum": 2},
+                "l": {"type": "array", "items": {"type": "string", "default": ""}, "x-kubernetes-list-type": "set"},
+                "m": {"type": "object", "additionalProperties": {"type": "string", "default": ""}},
+                "o": {"type": "object", "additionalProperties": true, "x-kubernetes-preserve-unknown-fields": true},
+            }}}}]})
+        );
     }
 
     #[test]

@@ -67,6 +67,8 @@ impl Review {
             Value::Object(metadata) => metadata,
             _ => Map::new(),
         };
+        // What typed clients send of nothing.
+        metadata.retain(|_, value| !value.is_null() && value.as_str() != Some("") && value.as_u64() != Some(0));
         let mut shown = spec.clone();
         let status = match self.kind {
             Kind::SelfSubject => {
@@ -150,8 +152,7 @@ impl Review {
             }
         }
         let ignored = |key: &str| key == "managedFields" || (key == "namespace" && local.is_some());
-        let empty = |value: &Value| value.is_null() || value.as_str() == Some("");
-        if metadata.iter().any(|(key, value)| !ignored(key) && !empty(value)) {
+        if metadata.keys().any(|key| !ignored(key)) {
             let why = if local.is_some() { "must be empty except for namespace" } else { "must be empty" };
             invalid("metadata", &Value::Object(metadata.clone()), why);
         }

@@ -3,6 +3,7 @@
 // clippy knows test functions, but not that everything here is only called by them.
 #![allow(clippy::unwrap_used)]
 
+mod access;
 mod api;
 mod security;
 mod streams;
