@@ -6,6 +6,7 @@ mod access;
 mod apiserver;
 mod cli;
 mod controllers;
+mod faults;
 mod gateway;
 mod generated;
 mod harness;
