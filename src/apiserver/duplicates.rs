@@ -5,6 +5,9 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
+/// So many are told; whoever sends more has been told enough, and looking through them must not take long.
+const TOLD: usize = 64;
+
 /// The document, and `duplicate field "spec.a"` for each key that came again.
 pub fn parse(text: &[u8]) -> Result<(Value, Vec<String>), serde_json::Error> {
     let mut seen = Seen::default();
@@ -88,7 +91,7 @@ impl<'de> Visitor<'de> for Node<'_> {
                 seen.path.push('.');
             }
             seen.path.push_str(&key);
-            if map.contains_key(&key) {
+            if map.contains_key(&key) && seen.duplicates.len() < TOLD {
                 let duplicate = format!("duplicate field {:?}", seen.path);
                 if !seen.duplicates.contains(&duplicate) {
                     seen.duplicates.push(duplicate);
@@ -113,6 +116,13 @@ mod tests {
             parse(br#"{"a": 1, "b": [{"c": 1, "c": {"d": 0, "d": 1}}, {"c": 2}], "a": null, "a": 2}"#).unwrap();
         assert_eq!(value, json!({"a": 2, "b": [{"c": {"d": 1}}, {"c": 2}]}));
         assert_eq!(duplicates, ["duplicate field \"b[0].c\"", "duplicate field \"b[0].c.d\"", "duplicate field \"a\""]);
+    }
+
+    #[test]
+    fn a_flood_of_them_is_cut_short() {
+        let many: Vec<String> = (0..50_000).map(|i| format!("\"{0}\":1,\"{0}\":2", i)).collect();
+        let (value, duplicates) = parse(format!("{{{}}}", many.join(",")).as_bytes()).unwrap();
+        assert_eq!((value.as_object().unwrap().len(), duplicates.len()), (50_000, TOLD));
     }
 
     #[test]

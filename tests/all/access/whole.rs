@@ -76,10 +76,12 @@ async fn a_token_is_all_that_kubectl_needs_and_reaches_as_far_as_its_bindings() 
     assert!(refused.contains("Error from server (Forbidden): secrets is forbidden: User \"system:serviceaccount:fleet:bot\" cannot list resource \"secrets\" in API group \"\" in the namespace \"fleet\""), "{refused}");
     failed(&kubectl(&up, &text, &["get", "agents", "-n", "default"]));
     let list = ok(kubectl(&up, &text, &["auth", "can-i", "--list", "-n", "fleet"]));
-    for part in ["agents/terminal", "selfsubjectaccessreviews.authorization.k8s.io", "/healthz", "configmaps"] {
+    for part in
+        ["agents.regatta.dev/terminal", "selfsubjectaccessreviews.authorization.k8s.io", "/healthz", "configmaps"]
+    {
         assert!(list.contains(part), "{part} is not in:\n{list}");
     }
-    assert!(!list.contains("secrets") && !list.contains("agents/input"), "{list}");
+    assert!(!list.contains("secrets") && !list.contains("agents.regatta.dev/input"), "{list}");
 
     // The administrator sees what the account sees.
     let who = "--as=system:serviceaccount:fleet:bot";
