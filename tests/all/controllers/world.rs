@@ -204,7 +204,12 @@ pub fn observe(desired: &Desired) -> Observed {
         activity_since_ms: 1_800_000_000_000,
         activity_source: "session".into(),
         message: String::new(),
-        session: Some(Session { tmux: format!("regatta-0-0 ag-{}", desired.uid), pid: Some(1), epoch: 1 }),
+        session: Some(Session {
+            tmux: format!("regatta-0-0 ag-{}", desired.uid),
+            conversation_id: None,
+            pid: Some(1),
+            epoch: 1,
+        }),
         worktree: Some(Worktree { path: format!("/w/{}", desired.uid), ..Worktree::default() }),
         log: None,
         restarts: 0,
