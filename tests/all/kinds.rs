@@ -5,8 +5,10 @@ mod bounds;
 mod rules;
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use http::Request;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::Client;
 use regatta::api::crds;
 use regatta::apiserver::{ApiServer, Options, User};
@@ -29,7 +31,7 @@ pub struct Answer {
 impl Kinds {
     pub async fn start() -> Kinds {
         let home = tempfile::tempdir().unwrap();
-        let options = Options { database: home.path().join("api.db"), crds: crds() };
+        let options = Options { database: home.path().join("api.db"), crds: CRDS.clone() };
         let server = ApiServer::open(options).await.unwrap();
         Kinds { client: server.client(User::admin()), _server: server, _home: home }
     }
@@ -64,9 +66,12 @@ impl Kinds {
     }
 }
 
+/// Making the definitions takes longer than a request.
+static CRDS: LazyLock<Vec<CustomResourceDefinition>> = LazyLock::new(crds);
+
 fn collection(object: &Value) -> String {
     let kind = object["kind"].as_str().unwrap();
-    let crd = crds().into_iter().find(|c| c.spec.names.kind == kind).unwrap();
+    let crd = CRDS.iter().find(|c| c.spec.names.kind == kind).unwrap();
     let place = if crd.spec.scope == "Namespaced" { "namespaces/default/" } else { "" };
     format!("/apis/regatta.dev/v1alpha1/{place}{}", crd.spec.names.plural)
 }
@@ -75,7 +80,7 @@ fn collection(object: &Value) -> String {
 pub fn examples() -> BTreeMap<String, Value> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/manifests/examples");
     let mut examples = BTreeMap::new();
-    for crd in crds() {
+    for crd in CRDS.iter() {
         let file = format!("{folder}/{}.yaml", crd.spec.names.singular.as_deref().unwrap());
         let text = std::fs::read_to_string(&file).unwrap_or_else(|e| panic!("{file}: {e}; every kind has an example"));
         let document = regatta::api::yaml::parse(&text).unwrap().remove(0);
@@ -96,7 +101,7 @@ async fn every_example_is_valid_and_every_kind_is_served_with_its_table() {
             .body(Vec::new())
             .unwrap();
         let table: Value = kinds.client.request(request).await.unwrap();
-        let crd = crds().into_iter().find(|c| c.spec.names.kind == kind).unwrap();
+        let crd = CRDS.iter().find(|c| c.spec.names.kind == kind).unwrap();
         let expected = crd.spec.versions[0].additional_printer_columns.as_ref().unwrap().len() + 1;
         assert_eq!(table["columnDefinitions"].as_array().unwrap().len(), expected, "{kind}");
         assert_eq!(table["rows"].as_array().unwrap().len(), 1, "{kind}");
@@ -128,9 +133,7 @@ async fn fields_that_people_select_by_can_be_selected_by() {
 async fn an_agent_set_is_scaled_by_its_subresource() {
     let kinds = Kinds::start().await;
     let mut set = examples()["AgentSet"].clone();
-    set["spec"]["fanOut"] = json!(null);
-    set["spec"]["replicas"] = json!(2);
-    set["spec"].as_object_mut().unwrap().remove("fanOut");
+    json_patch::merge(&mut set, &json!({"spec": {"fanOut": null, "replicas": 2}}));
     assert_eq!(kinds.create(&set, false).await.code, 200);
     let path = format!("{}/example-set/scale", collection(&set));
     let body = json!({"spec": {"replicas": 5}}).to_string().into_bytes();

@@ -7,7 +7,7 @@ use regatta::apiserver::User;
 use tempfile::TempDir;
 use tokio::{io::AsyncWriteExt, process::Command};
 
-use crate::apiserver::{Server, server};
+use crate::apiserver::{Server, server, server_with};
 
 struct Kubectl {
     binary: PathBuf,
@@ -43,7 +43,10 @@ fn asked() -> Vec<PathBuf> {
 
 impl Kubectl {
     async fn new(binary: PathBuf) -> Kubectl {
-        let server = server().await;
+        Kubectl::of(binary, server().await).await
+    }
+
+    async fn of(binary: PathBuf, server: Server) -> Kubectl {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let router = server.server.router().layer(axum::Extension(User::admin()));
@@ -142,6 +145,39 @@ async fn kubectl_describes_what_is_served() {
         contains(&k.says(&["get", "--raw", "/readyz"], "").await, &["ok"]);
         contains(&k.says(&["auth", "can-i", "create", "boats"], "").await, &["yes"]);
         contains(&k.says(&["get", "crd"], "").await, &["boats.sea.example", "CREATED AT"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kubectl_explains_lists_and_describes_every_kind_of_ours() {
+    for binary in asked() {
+        let k = Kubectl::of(binary, server_with(regatta::api::crds()).await).await;
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/manifests/examples");
+        k.says(&["apply", "-f", folder], "").await;
+        // Applied again, nothing differs: what is stored is what was written, defaults aside.
+        let again = k.says(&["apply", "-f", folder], "").await;
+        assert!(again.lines().all(|line| line.ends_with(" unchanged")), "{again}");
+        let all = k.says(&["get", "regatta", "-o", "name"], "").await;
+        for crd in regatta::api::crds().into_iter().map(|crd| crd.spec) {
+            let (plural, short) = (crd.names.plural.as_str(), &crd.names.short_names.as_ref().unwrap()[0]);
+            contains(&all, &[&format!("{}.regatta.dev/", crd.names.singular.as_deref().unwrap())]);
+            let headings: Vec<String> = crd.versions[0]
+                .additional_printer_columns
+                .iter()
+                .flatten()
+                .filter(|column| column.priority != Some(1))
+                .map(|column| column.name.to_uppercase())
+                .collect();
+            let table = k.says(&["get", short], "").await;
+            let heading = table.lines().next().unwrap_or_default();
+            assert_eq!(heading.split_whitespace().skip(1).collect::<Vec<_>>(), headings, "{plural}");
+            contains(&k.says(&["describe", short], "").await, &[&crd.names.kind, "Spec:"]);
+            if !k.is_recent() {
+                continue;
+            }
+            contains(&k.says(&["explain", plural, "--recursive"], "").await, &["spec", "status", "conditions"]);
+            contains(&k.says(&["explain", &format!("{plural}.spec")], "").await, &[&crd.names.kind, "FIELDS"]);
+        }
     }
 }
 
