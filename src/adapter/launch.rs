@@ -6,8 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use thiserror::Error;
 
-use crate::api::AdapterSpec;
-use crate::api::adapter::PromptChannel;
+use crate::api::adapter::{Definition, PromptChannel};
 
 /// What an agent brings to a launch.
 #[derive(Clone, Copy, Debug)]
@@ -76,7 +75,7 @@ impl<'a> Word<'a> {
 
 /// What to start for an agent with these values. `environment` looks a name up in the host's own environment.
 pub fn launch(
-    adapter: &AdapterSpec,
+    adapter: &Definition,
     inputs: Inputs<'_>,
     environment: impl Fn(&str) -> Option<String>,
 ) -> Result<Launch, SpecError> {
@@ -90,7 +89,7 @@ pub fn launch(
     }
     let mut argv = Vec::new();
     let mut takes_command = false;
-    for word in &adapter.launch.argv {
+    for word in &adapter.spec.launch.argv {
         match Word::parse(word).unwrap_or(Word::Literal(word)) {
             Word::Literal(text) => argv.push(text.to_owned()),
             Word::Command => {
@@ -112,8 +111,11 @@ pub fn launch(
     }
     let mut typed = None;
     if let Some(prompt) = prompt.filter(|p| !p.is_empty()) {
-        match adapter.launch.prompt {
-            PromptChannel::None => return Err(SpecError::UnwantedPrompt { adapter: adapter.name.clone() }),
+        match adapter.spec.launch.prompt {
+            // `validate` lets no definition through whose channel this version does not have.
+            PromptChannel::None | PromptChannel::Paste | PromptChannel::Channel => {
+                return Err(SpecError::UnwantedPrompt { adapter: adapter.name.clone() });
+            }
             PromptChannel::Argv => argv.push(prompt.to_owned()),
             PromptChannel::Line => typed = Some(prompt.to_owned()),
         }

@@ -3,21 +3,24 @@
 use std::sync::LazyLock;
 
 use super::validate::parse;
-use crate::api::AdapterSpec;
+use crate::api::adapter::Definition;
 
 const FILES: [&str; 2] = [include_str!("../../adapters/command.yaml"), include_str!("../../adapters/shell.yaml")];
 
-static SHIPPED: LazyLock<Vec<AdapterSpec>> =
+static SHIPPED: LazyLock<Vec<Definition>> =
     LazyLock::new(|| FILES.iter().map(|text| parse(text).expect("the shipped files are checked by a test")).collect());
 
 /// Every adapter that comes with the binary.
-pub fn shipped() -> &'static [AdapterSpec] {
+pub fn shipped() -> &'static [Definition] {
     &SHIPPED
 }
 
 /// The adapter with this name or alias.
-pub fn find(name: &str) -> Option<&'static AdapterSpec> {
-    shipped().iter().find(|a| a.name == name).or_else(|| shipped().iter().find(|a| a.aliases.iter().any(|x| x == name)))
+pub fn find(name: &str) -> Option<&'static Definition> {
+    shipped()
+        .iter()
+        .find(|a| a.name == name)
+        .or_else(|| shipped().iter().find(|a| a.spec.aliases.iter().any(|x| x == name)))
 }
 
 /// Every adapter's own name, for the message that one is unknown.
@@ -31,8 +34,11 @@ mod tests {
 
     #[test]
     fn every_shipped_adapter_is_valid_and_no_two_share_a_name() {
-        let mut all: Vec<&str> =
-            shipped().iter().flat_map(|a| std::iter::once(&a.name).chain(&a.aliases)).map(String::as_str).collect();
+        let mut all: Vec<&str> = shipped()
+            .iter()
+            .flat_map(|a| std::iter::once(&a.name).chain(&a.spec.aliases))
+            .map(String::as_str)
+            .collect();
         let count = all.len();
         all.sort_unstable();
         all.dedup();

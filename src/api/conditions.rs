@@ -14,6 +14,12 @@ pub const FETCHED: &str = "Fetched";
 pub const CONVERGED: &str = "Converged";
 pub const PRUNE_BLOCKED: &str = "PruneBlocked";
 
+/// True while the spec asks for something that this version does not act on; absent otherwise.
+pub const UNSUPPORTED: &str = "Unsupported";
+
+/// The reason of everything that this version does not act on.
+pub const NOT_IMPLEMENTED: &str = "NotImplemented";
+
 /// True, False or Unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Truth {

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::adapter::AdapterSpec;
+use super::adapter::Definition;
 use super::agent::{Run, TerminalSize};
 use super::agent_status::{Activity, Effective, Exit, LogRange, Session, Worktree};
 use super::conditions::Verdict;
@@ -26,7 +26,7 @@ pub struct Desired {
     /// The object is being deleted: end the agent, put its worktree away, then say `removed`.
     pub deleting: bool,
     pub run: Run,
-    pub adapter: AdapterSpec,
+    pub adapter: Definition,
     pub effective: Effective,
     pub workspace: Workspace,
     pub args: Vec<String>,

@@ -1,4 +1,4 @@
-//! Durations and sizes as people write them in YAML, parsed once.
+//! Durations, sizes, money and times of day as people write them in YAML, parsed once.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -47,6 +47,40 @@ impl JsonSchema for GoDuration {
     }
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({"type": "string", "maxLength": 32, "pattern": "^([0-9]+(\\.[0-9]+)?(ms|s|m|h))+$"})
+    }
+}
+
+/// An amount of money in US dollars, as a decimal: a float could not hold ten cents.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Money(pub String);
+
+impl JsonSchema for Money {
+    fn schema_name() -> Cow<'static, str> {
+        "Money".into()
+    }
+    fn inline_schema() -> bool {
+        true
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "string", "maxLength": 20, "pattern": "^[0-9]{1,10}(\\.[0-9]{1,8})?$"})
+    }
+}
+
+/// A time of day, such as `22:30`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct TimeOfDay(pub String);
+
+impl JsonSchema for TimeOfDay {
+    fn schema_name() -> Cow<'static, str> {
+        "TimeOfDay".into()
+    }
+    fn inline_schema() -> bool {
+        true
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "string", "maxLength": 5, "pattern": "^([01][0-9]|2[0-3]):[0-5][0-9]$"})
     }
 }
 

@@ -12,6 +12,7 @@ use crate::api::class::AgentClassStatus;
 use crate::api::conditions::{READY, STALLED, Truth, Verdict};
 use crate::api::{Agent, AgentClass};
 use crate::plan::status::to_seconds;
+use crate::plan::unsupported;
 use crate::reconcile::watched::Key;
 use crate::reconcile::write;
 
@@ -65,7 +66,8 @@ fn status(class: &AgentClass, agents: i32, now: Timestamp) -> AgentClassStatus {
         (ready.status != Truth::True).then(|| Verdict { kind: STALLED.into(), status: Truth::True, ..ready.clone() });
     let before = class.status.as_ref().map_or(&[][..], |s| &s.conditions);
     let generation = class.metadata.generation;
-    let conditions = [Some(ready), stalled].into_iter().flatten();
+    let unsupported = unsupported::verdict(&unsupported::class(&class.spec));
+    let conditions = [Some(ready), stalled, unsupported].into_iter().flatten();
     AgentClassStatus {
         observed_generation: generation,
         agents: Some(agents),

@@ -3,6 +3,7 @@
 
 mod class;
 mod host;
+mod later;
 mod numbers;
 mod placement;
 mod repo;
@@ -66,6 +67,7 @@ pub async fn run(client: Client, options: ControllerOptions) -> Result<(), Error
     tasks.spawn(repo::run(client.clone(), stores.clone()));
     tasks.spawn(class::run(client.clone(), stores.clone()));
     tasks.spawn(host::run(client.clone(), stores));
+    tasks.spawn(later::run(client.clone()));
     tasks.spawn(source::run(client));
     let ended = tokio::select! {
         () = shutdown.cancelled() => Ok(()),

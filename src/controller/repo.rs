@@ -13,6 +13,7 @@ use crate::api::conditions::{FETCHED, READY, RECONCILING, STALLED, Truth, Verdic
 use crate::api::repo::Mirror;
 use crate::api::{Agent, REPO_FINALIZER, Repo, RepoStatus};
 use crate::plan::status::to_seconds;
+use crate::plan::unsupported;
 use crate::reconcile::watched::Key;
 use crate::reconcile::write;
 
@@ -72,7 +73,8 @@ fn status(repo: &Repo, agents: &[Arc<Agent>], now: Timestamp) -> RepoStatus {
     let empty = RepoStatus::default();
     let before = repo.status.as_ref().unwrap_or(&empty);
     let generation = repo.metadata.generation;
-    let conditions = verdicts(repo, &before.mirrors, agents);
+    let mut conditions = verdicts(repo, &before.mirrors, agents);
+    conditions.extend(unsupported::verdict(&unsupported::repo(&repo.spec)));
     RepoStatus {
         observed_generation: generation,
         location: repo.spec.url.clone().or_else(|| repo.spec.path.clone()),
@@ -82,6 +84,7 @@ fn status(repo: &Repo, agents: &[Arc<Agent>], now: Timestamp) -> RepoStatus {
             .clone()
             .or_else(|| before.mirrors.iter().find_map(|m| m.default_branch.clone())),
         agents: Some(i32::try_from(agents.len()).unwrap_or(i32::MAX)),
+        web_url: None,
         mirrors: Vec::new(),
         conditions: conditions.iter().map(|v| v.over(&before.conditions, generation, &to_seconds(now))).collect(),
     }

@@ -31,6 +31,7 @@ pub fn observed(record: &Record, desired: Option<&Desired>, seen: &Seen, report:
         Process::Absent | Process::Unreachable { .. } => "host",
     };
     let session = extras.tmux.clone().filter(|_| memory.epoch > 0).map(|tmux| Session {
+        conversation_id: None,
         tmux,
         pid: extras.pid.filter(|_| matches!(seen.process, Process::Alive { .. })).map(i64::from),
         epoch: i64::try_from(memory.epoch).unwrap_or(i64::MAX),

@@ -71,7 +71,7 @@ impl Record {
                 repo: DesiredRepo {
                     uid: origin.repo_uid.clone(),
                     name: origin.repo_name.clone(),
-                    spec: RepoSpec { url: None, path: None, initialize: None, default_branch: None },
+                    spec: RepoSpec::default(),
                 },
                 base_ref: None,
                 branch: origin.branch.clone(),

@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::api::adapter::{StopSignal, StopStep};
 use crate::api::agent::{Restart, RestartPolicy, Run, WorktreeFate};
 use crate::api::link::{Desired, Workspace};
 
@@ -302,7 +303,7 @@ fn backoff(streak: i32) -> i64 {
 }
 
 fn type_prompt(desired: &Desired, seen: &Seen, since_ms: i64, last_output_ms: Option<i64>, now_ms: i64) -> Step {
-    let typed = desired.adapter.launch.prompt == crate::api::adapter::PromptChannel::Line;
+    let typed = desired.adapter.spec.launch.prompt == crate::api::adapter::PromptChannel::Line;
     let wake = match last_output_ms {
         Some(_) => None,
         // For the change from Starting to Working.
@@ -316,15 +317,20 @@ fn type_prompt(desired: &Desired, seen: &Seen, since_ms: i64, last_output_ms: Op
 }
 
 fn stop(desired: &Desired, seen: &Seen, now_ms: i64) -> Step {
-    let steps = &desired.adapter.stop;
+    // Steps that type are for adapters with an input of their own; a definition with one is refused until there is one.
+    let steps: Vec<(StopSignal, i64)> = desired.adapter.spec.stop.iter().filter_map(signal_step).collect();
     let ask = |stage: usize| match steps.get(stage) {
-        Some(step) => Step::Ask { stage, signal: step.signal.clone() },
+        Some((signal, _)) => Step::Ask { stage, signal: signal.as_str().to_owned() },
         None => Step::Force { stage, grace_ms: GRACE_MS },
     };
     let Some(Stopping { stage, at_ms }) = seen.stopping else { return ask(0) };
-    let wait_ms = steps.get(stage).map_or(INSIST_MS, |step| i64::try_from(step.wait_ms).unwrap_or(i64::MAX));
+    let wait_ms = steps.get(stage).map_or(INSIST_MS, |(_, wait_ms)| *wait_ms);
     let due = at_ms.saturating_add(wait_ms);
     if due > now_ms { until(due) } else { ask((stage + 1).min(steps.len())) }
+}
+
+fn signal_step(step: &StopStep) -> Option<(StopSignal, i64)> {
+    Some((step.signal?, i64::try_from(step.wait_ms).unwrap_or(i64::MAX)))
 }
 
 fn end(desired: &Desired, seen: &Seen, now_ms: i64) -> Step {

@@ -6,13 +6,13 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 
-use crate::api::adapter::{AdapterLaunch, PromptChannel};
-use crate::api::agent::{EnvVar, Restart, RestartPolicy};
-use crate::api::conditions::{READY, Truth, Verdict};
+use crate::api::adapter::Definition;
+use crate::api::agent::{EnvVar, Run, WantedState};
+use crate::api::conditions::{NOT_IMPLEMENTED, READY, Truth, Verdict};
 use crate::api::link::{Desired, DesiredRepo, Workspace};
 use crate::api::{AdapterSpec, Agent, AgentClass, AgentSpec, Repo, RepoSpec};
 
-use super::effective;
+use super::{effective, unsupported};
 
 /// Everything that an agent may refer to, as far as it exists.
 pub struct Referred<'a> {
@@ -21,7 +21,7 @@ pub struct Referred<'a> {
     /// Secrets of the agent's namespace by name.
     pub secrets: BTreeMap<&'a str, &'a Secret>,
     /// The adapter that `effective::adapter_name` names.
-    pub adapter: Option<&'a AdapterSpec>,
+    pub adapter: Option<&'a Definition>,
 }
 
 /// Names of the Secrets whose values the agent's environment takes.
@@ -52,6 +52,20 @@ pub fn build(agent: &Agent, referred: &Referred<'_>) -> Desired {
         on_delete: _,
         terminal: _,
         log: _,
+        // Not acted on yet, which `unsupported` says.
+        worktree: _,
+        system_prompt: _,
+        skills: _,
+        interface: _,
+        quiet_after: _,
+        resume_text: _,
+        approval_policy_ref: _,
+        account_ref: _,
+        healing: _,
+        hibernate_after: _,
+        isolation: _,
+        fork_from: _,
+        ttl_after_finished: _,
     } = &agent.spec;
 
     if let Some(class_ref) = class_ref.as_ref().filter(|_| class.is_none()) {
@@ -61,6 +75,9 @@ pub fn build(agent: &Agent, referred: &Referred<'_>) -> Desired {
                 class_ref.name
             )
         });
+    }
+    if let Some(why) = unsupported::obstacle(&unsupported::agent(&agent.spec, class)) {
+        blocked.by(NOT_IMPLEMENTED, || why);
     }
     let name = effective::adapter_name(&agent.spec, class);
     let adapter = referred.adapter.cloned().unwrap_or_else(|| {
@@ -84,8 +101,7 @@ pub fn build(agent: &Agent, referred: &Referred<'_>) -> Desired {
                             repo_ref.name
                         )
                     });
-                    let spec = RepoSpec { url: None, path: None, initialize: None, default_branch: None };
-                    DesiredRepo { uid: String::new(), name: repo_ref.name.clone(), spec }
+                    DesiredRepo { uid: String::new(), name: repo_ref.name.clone(), spec: RepoSpec::default() }
                 }),
                 base_ref: base_ref.clone(),
                 branch: branch.clone().unwrap_or_else(|| format!("agent/{}", agent.name_any())),
@@ -122,7 +138,11 @@ pub fn build(agent: &Agent, referred: &Referred<'_>) -> Desired {
         version: String::new(),
         generation: agent.metadata.generation.unwrap_or_default(),
         deleting: agent.metadata.deletion_timestamp.is_some(),
-        run: *run,
+        run: match run {
+            // An agent that is blocked goes on as it is: ending it would lose what these would have kept.
+            WantedState::Running | WantedState::Hibernated | WantedState::Archived => Run::Running,
+            WantedState::Stopped => Run::Stopped,
+        },
         terminal: effective.terminal,
         adapter,
         effective,
@@ -159,14 +179,8 @@ fn secret_value(secret: Option<&Secret>, key: &str) -> Result<String, &'static s
 }
 
 /// Stands in a record that is blocked because its adapter is unknown. Nothing is launched by it.
-fn placeholder(name: &str) -> AdapterSpec {
-    AdapterSpec {
-        name: name.to_owned(),
-        aliases: Vec::new(),
-        launch: AdapterLaunch { argv: Vec::new(), prompt: PromptChannel::None },
-        stop: Vec::new(),
-        restart: Restart { policy: RestartPolicy::Never, limit: None },
-    }
+fn placeholder(name: &str) -> Definition {
+    Definition { name: name.to_owned(), spec: AdapterSpec::default() }
 }
 
 #[cfg(test)]
@@ -223,6 +237,8 @@ mod tests {
             (json!({"adapter": "nope"}), nothing(), "UnknownAdapter"),
             (json!({"classRef": {"name": "careful"}}), known(), "ClassNotFound"),
             (json!({"repoRef": {"name": "payments"}}), known(), "RepoNotFound"),
+            (json!({"isolation": {"mode": "Sandbox"}}), known(), "NotImplemented"),
+            (json!({"run": "Hibernated"}), known(), "NotImplemented"),
             (
                 json!({"env": [{"name": "T", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}]}),
                 known(),

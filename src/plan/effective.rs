@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use crate::api::AgentClassSpec;
+use crate::api::adapter::Definition;
 use crate::api::agent::{AgentSpec, EnvVar, LogBounds, OnDelete};
 use crate::api::agent_status::Effective;
-use crate::api::{AdapterSpec, AgentClassSpec};
 
 /// How much of the terminal's output is kept when nobody says otherwise.
 pub const LOG_MAX_BYTES: u64 = 256 << 20;
@@ -15,10 +16,10 @@ pub fn adapter_name<'a>(agent: &'a AgentSpec, class: Option<&'a AgentClassSpec>)
     named.unwrap_or(if agent.command.is_empty() { "shell" } else { "command" })
 }
 
-pub fn effective(agent: &AgentSpec, class: Option<&AgentClassSpec>, adapter: &AdapterSpec) -> Effective {
+pub fn effective(agent: &AgentSpec, class: Option<&AgentClassSpec>, adapter: &Definition) -> Effective {
     let mut options = class.map(|c| c.options.clone()).unwrap_or_default();
     options.extend(agent.options.clone());
-    let restart = agent.restart.as_ref().or(class.and_then(|c| c.restart.as_ref())).unwrap_or(&adapter.restart);
+    let restart = agent.restart.as_ref().or(class.and_then(|c| c.restart.as_ref())).unwrap_or(&adapter.spec.restart);
     let of_class = class.and_then(|c| c.on_delete.clone()).unwrap_or_default();
     let own = agent.on_delete.clone().unwrap_or_default();
     Effective {
@@ -52,18 +53,16 @@ fn log_max_bytes(bounds: Option<&LogBounds>) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::AdapterSpec;
     use crate::api::adapter::{AdapterLaunch, PromptChannel};
     use crate::api::agent::{BranchFate, Restart, RestartPolicy, WorktreeFate};
     use serde_json::{from_value, json};
 
-    fn adapter() -> AdapterSpec {
-        AdapterSpec {
-            name: "claude-code".into(),
-            aliases: vec!["claude".into()],
-            launch: AdapterLaunch { argv: vec!["claude".into()], prompt: PromptChannel::Argv },
-            stop: vec![],
-            restart: Restart { policy: RestartPolicy::OnFailure, limit: Some(5) },
-        }
+    fn adapter() -> Definition {
+        let launch =
+            AdapterLaunch { argv: vec!["claude".into()], prompt: PromptChannel::Argv, ..AdapterLaunch::default() };
+        let restart = Restart { policy: RestartPolicy::OnFailure, limit: Some(5) };
+        Definition { name: "claude-code".into(), spec: AdapterSpec { launch, restart, ..AdapterSpec::default() } }
     }
 
     #[test]
@@ -80,7 +79,7 @@ mod tests {
         let both = effective(&agent, Some(&class), &adapter());
         assert_eq!(both.adapter, "claude-code");
         assert_eq!(json!(both.options), json!({"model": "opus", "mode": "plan"}));
-        assert_eq!(both.restart, adapter().restart);
+        assert_eq!(both.restart, adapter().spec.restart);
         assert_eq!(both.on_delete.worktree, Some(WorktreeFate::Discard));
         assert_eq!(both.on_delete.branch, Some(BranchFate::DeleteWhenMerged));
         assert_eq!(both.log_max_bytes, 1 << 20);

@@ -7,3 +7,4 @@ pub mod news;
 pub mod placement;
 pub mod source;
 pub mod status;
+pub mod unsupported;

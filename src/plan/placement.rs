@@ -74,12 +74,13 @@ enum Obstacle {
     Labels,
     NotReady,
     Unschedulable,
+    Draining,
     Taint(String),
     Full(usize),
 }
 
 fn obstacle(wish: Wish<'_>, selector: &Selector, host: &Candidate<'_>) -> Option<Obstacle> {
-    let HostSpec { unschedulable, taints, max_agents } = host.spec;
+    let HostSpec { unschedulable, taints, max_agents, drain } = host.spec;
     let no_labels = BTreeMap::new();
     if wish.choice.and_then(|c| c.name.as_deref()).is_some_and(|name| name != host.name) {
         return Some(Obstacle::OtherName);
@@ -95,6 +96,9 @@ fn obstacle(wish: Wish<'_>, selector: &Selector, host: &Candidate<'_>) -> Option
     }
     if unschedulable == &Some(true) {
         return Some(Obstacle::Unschedulable);
+    }
+    if drain.is_some() {
+        return Some(Obstacle::Draining);
     }
     let tolerations = wish.choice.map_or(&[][..], |c| &c.tolerations);
     if let Some(taint) = taints.iter().find(|taint| !tolerations.iter().any(|t| t.tolerates(taint))) {
@@ -149,6 +153,7 @@ fn words(why: &Obstacle) -> String {
         Obstacle::Labels => "lacks labels that spec.host.selector asks for".into(),
         Obstacle::NotReady => "is not connected".into(),
         Obstacle::Unschedulable => "is cordoned (spec.unschedulable)".into(),
+        Obstacle::Draining => "is being emptied (spec.drain)".into(),
         Obstacle::Taint(key) => format!("has taint {key:?}, which spec.host.tolerations does not name"),
         Obstacle::Full(max) => format!("is full (spec.maxAgents is {max})"),
     }

@@ -7,7 +7,9 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use crate::api::agent_status::Exit;
-use crate::api::conditions::{DIRTY_WORKTREE, READY, RECONCILING, SCHEDULED, STALLED, Truth, Verdict, find, shorten};
+use crate::api::conditions::{
+    DIRTY_WORKTREE, READY, RECONCILING, SCHEDULED, STALLED, Truth, UNSUPPORTED, Verdict, find, shorten,
+};
 use crate::api::link::Observed;
 use crate::api::{Activity, AgentStatus};
 
@@ -37,8 +39,17 @@ pub enum Urgency {
     Now,
 }
 
+/// What the control plane knows beside what the host observed.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Known<'a> {
+    /// Why the agent cannot be started although it was placed.
+    pub blocked: Option<&'a Verdict>,
+    /// What of its spec this version does not act on.
+    pub unsupported: Option<&'a Verdict>,
+}
+
 /// The status to apply after `observed`, given the one that is there. Transition times stay where nothing turned.
-pub fn report(current: &AgentStatus, observed: &Observed, blocked: Option<&Verdict>, now: Timestamp) -> AgentStatus {
+pub fn report(current: &AgentStatus, observed: &Observed, known: Known<'_>, now: Timestamp) -> AgentStatus {
     // Destructured in full: a new fact must be thought of here.
     let Observed {
         uid: _,
@@ -62,8 +73,10 @@ pub fn report(current: &AgentStatus, observed: &Observed, blocked: Option<&Verdi
         removed: _,
     } = observed;
     let generation = Some(*generation);
-    let mut verdicts: Vec<Verdict> = verdicts.iter().filter(|v| v.kind != SCHEDULED).cloned().collect();
-    summarise(&mut verdicts, *activity, blocked);
+    let others = [SCHEDULED, UNSUPPORTED];
+    let mut verdicts: Vec<Verdict> = verdicts.iter().filter(|v| !others.contains(&v.kind.as_str())).cloned().collect();
+    summarise(&mut verdicts, *activity, known.blocked);
+    verdicts.extend(known.unsupported.cloned());
     AgentStatus {
         observed_generation: generation,
         host_name: None,
@@ -74,9 +87,14 @@ pub fn report(current: &AgentStatus, observed: &Observed, blocked: Option<&Verdi
         message: Some(shorten(message, 200)).filter(|m| !m.is_empty()),
         session: session.clone(),
         worktree: worktree.clone(),
+        pull_request: None,
+        links: None,
+        usage: None,
         log: *log,
         restarts: Some(*restarts),
         exit: exit.clone().map(|exit| Exit { time: to_seconds(exit.time.0), ..exit }),
+        approvals: None,
+        question: None,
         effective: effective.clone(),
         conditions: conditions(&current.conditions, &verdicts, generation, now),
     }
@@ -108,6 +126,11 @@ pub fn owned(status: &AgentStatus) -> AgentStatus {
     let mut owned = status.clone();
     owned.host_name = None;
     owned.number = None;
+    // The forge's and the approvals' controllers write these.
+    owned.pull_request = None;
+    owned.links = None;
+    owned.approvals = None;
+    owned.question = None;
     owned.conditions.retain(|c| c.type_ != SCHEDULED);
     owned.conditions.sort_by(|a, b| a.type_.cmp(&b.type_));
     owned
@@ -201,7 +224,7 @@ mod tests {
             activity_since_ms: 1_800_000_000_750,
             activity_source: "session".into(),
             message: String::new(),
-            session: Some(Session { tmux: "regatta-1 ag-u".into(), pid: Some(7), epoch: 1 }),
+            session: Some(Session { tmux: "regatta-1 ag-u".into(), conversation_id: None, pid: Some(7), epoch: 1 }),
             worktree: None,
             log: Some(LogRange { first: 0, head: 10 }),
             restarts: 0,
@@ -223,16 +246,16 @@ mod tests {
     #[test]
     fn the_same_observation_twice_is_no_difference_even_after_storage() {
         let seen = observed(vec![ready(Truth::True, "Running")], Activity::Working);
-        let first = report(&AgentStatus::default(), &seen, None, at(0));
+        let first = report(&AgentStatus::default(), &seen, Known::default(), at(0));
         let stored: AgentStatus = serde_json::from_value(serde_json::to_value(&first).unwrap()).unwrap();
-        let again = report(&stored, &seen, None, at(60));
+        let again = report(&stored, &seen, Known::default(), at(60));
         assert_eq!(urgency(&owned(&stored), &again), Urgency::Nothing);
     }
 
     #[test]
     fn ready_carries_the_generation_that_the_host_acted_on() {
         let seen = observed(vec![ready(Truth::True, "Running")], Activity::Working);
-        let status = report(&AgentStatus::default(), &seen, None, at(0));
+        let status = report(&AgentStatus::default(), &seen, Known::default(), at(0));
         assert_eq!(status.observed_generation, Some(2));
         assert_eq!(find(&status.conditions, READY).unwrap().observed_generation, Some(2));
     }
@@ -248,7 +271,7 @@ mod tests {
         ];
         for (verdict, activity, expected) in table {
             let reason = verdict.reason.clone();
-            let status = report(&AgentStatus::default(), &observed(vec![verdict], activity), None, at(0));
+            let status = report(&AgentStatus::default(), &observed(vec![verdict], activity), Known::default(), at(0));
             assert_eq!(kinds(&status), expected, "{reason}");
         }
     }
@@ -257,14 +280,29 @@ mod tests {
     fn what_blocks_the_agent_stalls_it() {
         let blocked = ready(Truth::False, "RepoNotFound");
         let seen = observed(vec![blocked.clone()], Activity::Unknown);
-        assert!(is_true(&report(&AgentStatus::default(), &seen, Some(&blocked), at(0)).conditions, STALLED));
+        assert!(is_true(
+            &report(&AgentStatus::default(), &seen, Known { blocked: Some(&blocked), unsupported: None }, at(0))
+                .conditions,
+            STALLED
+        ));
+    }
+
+    #[test]
+    fn what_is_not_acted_on_is_said_beside_ready_and_goes_with_the_wish() {
+        let unsupported = Verdict::new(UNSUPPORTED, Truth::True, "NotImplemented", "spec.healing");
+        let seen = observed(vec![ready(Truth::True, "Running")], Activity::Working);
+        let known = Known { blocked: None, unsupported: Some(&unsupported) };
+        let said = report(&AgentStatus::default(), &seen, known, at(0));
+        assert_eq!(kinds(&said), [READY, UNSUPPORTED]);
+        assert_eq!(urgency(&owned(&said), &report(&said, &seen, known, at(60))), Urgency::Nothing);
+        assert_eq!(kinds(&report(&said, &seen, Known::default(), at(60))), [READY]);
     }
 
     #[test]
     fn placement_s_fields_are_never_part_of_what_a_host_says() {
         let mut seen = observed(vec![ready(Truth::True, "Running")], Activity::Idle);
         seen.verdicts.push(Verdict::new(SCHEDULED, Truth::False, "Nonsense", ""));
-        let status = report(&AgentStatus::default(), &seen, None, at(0));
+        let status = report(&AgentStatus::default(), &seen, Known::default(), at(0));
         assert_eq!((status.host_name.as_ref(), status.number), (None, None));
         assert!(find(&status.conditions, SCHEDULED).is_none());
     }
@@ -272,20 +310,20 @@ mod tests {
     #[test]
     fn edges_are_written_at_once_and_a_moving_log_seldom() {
         let mut seen = observed(vec![ready(Truth::True, "Running")], Activity::Working);
-        let before = report(&AgentStatus::default(), &seen, None, at(0));
+        let before = report(&AgentStatus::default(), &seen, Known::default(), at(0));
         seen.log = Some(LogRange { first: 0, head: 99 });
-        let moved = report(&before, &seen, None, at(1));
+        let moved = report(&before, &seen, Known::default(), at(1));
         assert_eq!(urgency(&before, &moved), Urgency::After(LOG_REFRESH));
         seen.message = "compiling".into();
-        assert_eq!(urgency(&before, &report(&before, &seen, None, at(1))), Urgency::After(REFRESH));
+        assert_eq!(urgency(&before, &report(&before, &seen, Known::default(), at(1))), Urgency::After(REFRESH));
         seen.activity = Activity::NeedsInput;
-        assert_eq!(urgency(&before, &report(&before, &seen, None, at(1))), Urgency::Now);
+        assert_eq!(urgency(&before, &report(&before, &seen, Known::default(), at(1))), Urgency::Now);
     }
 
     #[test]
     fn a_lost_host_makes_ready_unknown_and_its_return_restores_it() {
         let seen = observed(vec![ready(Truth::True, "Running")], Activity::Working);
-        let before = report(&AgentStatus::default(), &seen, None, at(0));
+        let before = report(&AgentStatus::default(), &seen, Known::default(), at(0));
         let gone = lost(&before, "fermi", at(0), at(41));
         let condition = find(&gone.conditions, READY).unwrap();
         assert_eq!((condition.status.as_str(), condition.reason.as_str()), ("Unknown", HOST_LOST));
@@ -293,7 +331,7 @@ mod tests {
         assert_eq!(gone.session, before.session);
         assert_eq!(gone.activity, Some(Activity::Unknown));
         assert_eq!(urgency(&gone, &lost(&gone, "fermi", at(0), at(50))), Urgency::Nothing);
-        let back = report(&gone, &seen, None, at(60));
+        let back = report(&gone, &seen, Known::default(), at(60));
         assert!(is_true(&back.conditions, READY));
         assert_eq!(urgency(&gone, &back), Urgency::Now);
     }

@@ -28,8 +28,12 @@ pub struct Server {
 }
 
 pub async fn server() -> Server {
+    server_with(vec![boat_crd()]).await
+}
+
+pub async fn server_with(crds: Vec<CustomResourceDefinition>) -> Server {
     let home = tempfile::tempdir().unwrap();
-    let server = open(&home).await;
+    let server = ApiServer::open(Options { database: home.path().join("api.db"), crds }).await.unwrap();
     let client = server.client(User::admin());
     Server { server, client, home }
 }

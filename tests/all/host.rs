@@ -249,7 +249,7 @@ fn agent(uid: String, n: u32, command: &[&str]) -> Desired {
         effective: Effective {
             adapter: adapter.name.clone(),
             options: BTreeMap::new(),
-            restart: adapter.restart.clone(),
+            restart: adapter.spec.restart.clone(),
             on_delete: OnDelete::default(),
             terminal: TerminalSize::default(),
             log_max_bytes: 1 << 20,
@@ -267,7 +267,7 @@ fn agent(uid: String, n: u32, command: &[&str]) -> Desired {
 }
 
 fn in_repo(mut desired: Desired, path: &Path) -> Desired {
-    let spec = RepoSpec { url: None, path: Some(path.display().to_string()), initialize: None, default_branch: None };
+    let spec = RepoSpec { path: Some(path.display().to_string()), ..RepoSpec::default() };
     let repo = DesiredRepo { uid: "10000000-aaaa-4000-8000-000000000001".into(), name: "repo".into(), spec };
     desired.workspace = Workspace::Worktree { repo, base_ref: None, branch: format!("agent/{}", desired.name) };
     desired
@@ -366,7 +366,7 @@ async fn a_stop_is_polite_first_and_ends_everything_at_last() {
         .want(world.agent(1, &["sh", "-c", "trap 'echo bye; exit 7' TERM; echo up; while :; do sleep 0.05; done"]))
         .await;
     let mut deaf = world.agent(2, &["sh", "-c", "trap '' TERM HUP INT; echo up; while :; do sleep 0.05; done"]);
-    deaf.adapter.stop[0].wait_ms = 300;
+    deaf.adapter.spec.stop[0].wait_ms = 300;
     let deaf = world.want(deaf).await;
     for n in 1..=2 {
         world.until(&world.uid(n), "working", |o| o.activity == Activity::Working).await;

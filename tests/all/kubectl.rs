@@ -7,7 +7,7 @@ use regatta::apiserver::User;
 use tempfile::TempDir;
 use tokio::{io::AsyncWriteExt, process::Command};
 
-use crate::apiserver::{Server, server};
+use crate::apiserver::{Server, server, server_with};
 
 struct Kubectl {
     binary: PathBuf,
@@ -43,7 +43,10 @@ fn asked() -> Vec<PathBuf> {
 
 impl Kubectl {
     async fn new(binary: PathBuf) -> Kubectl {
-        let server = server().await;
+        Kubectl::of(binary, server().await).await
+    }
+
+    async fn of(binary: PathBuf, server: Server) -> Kubectl {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let router = server.server.router().layer(axum::Extension(User::admin()));
@@ -142,6 +145,39 @@ async fn kubectl_describes_what_is_served() {
         contains(&k.says(&["get", "--raw", "/readyz"], "").await, &["ok"]);
         contains(&k.says(&["auth", "can-i", "create", "boats"], "").await, &["yes"]);
         contains(&k.says(&["get", "crd"], "").await, &["boats.sea.example", "CREATED AT"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kubectl_explains_lists_and_describes_every_kind_of_ours() {
+    for binary in asked() {
+        let k = Kubectl::of(binary, server_with(regatta::api::crds()).await).await;
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/manifests/examples");
+        k.says(&["apply", "-f", folder], "").await;
+        // Applied again, nothing differs: what is stored is what was written, defaults aside.
+        let again = k.says(&["apply", "-f", folder], "").await;
+        assert!(again.lines().all(|line| line.ends_with(" unchanged")), "{again}");
+        let all = k.says(&["get", "regatta", "-o", "name"], "").await;
+        let kinds: Vec<_> = regatta::api::crds().into_iter().map(|crd| crd.spec).collect();
+        let short: Vec<String> = kinds.iter().map(|kind| kind.names.short_names.as_ref().unwrap()[0].clone()).collect();
+        let short = short.join(",");
+        let tables = k.says(&["get", &short], "").await;
+        let tables: Vec<&str> = tables.split("\n\n").collect();
+        assert_eq!(tables.len(), kinds.len());
+        let described = k.says(&["describe", &short], "").await;
+        for (kind, table) in kinds.iter().zip(tables) {
+            let plural = kind.names.plural.as_str();
+            contains(&all, &[&format!("{}.regatta.dev/", kind.names.singular.as_deref().unwrap())]);
+            contains(&described, &[&format!("Kind:         {}\n", kind.names.kind)]);
+            let columns = kind.versions[0].additional_printer_columns.iter().flatten();
+            let columns = columns.filter(|column| column.priority != Some(1)).map(|column| column.name.to_uppercase());
+            let heading = table.trim_start().lines().next().unwrap_or_default();
+            assert_eq!(heading.split_whitespace().skip(1).collect::<Vec<_>>(), columns.collect::<Vec<_>>(), "{plural}");
+            if k.is_recent() {
+                let explained = k.says(&["explain", plural, "--recursive"], "").await;
+                contains(&explained, &[&kind.names.kind, "spec", "status", "conditions"]);
+            }
+        }
     }
 }
 

@@ -12,6 +12,7 @@ mod generated;
 mod harness;
 mod host;
 mod house;
+mod kinds;
 mod kubectl;
 mod shim;
 mod spine;

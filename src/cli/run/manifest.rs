@@ -99,7 +99,7 @@ impl Wish {
             adapter: self.adapter().map(str::to_owned),
             args: if is_command { Vec::new() } else { self.argv.clone() },
             command: if is_command { self.argv.clone() } else { Vec::new() },
-            prompt: self.prompt.clone().map(|text| Prompt { text: Some(text) }),
+            prompt: self.prompt.clone().map(|text| Prompt { text: Some(text), ..Prompt::default() }),
             env: self.env.clone(),
             host: self.host.clone().map(|name| HostChoice { name: Some(name), ..HostChoice::default() }),
             ..AgentSpec::default()
@@ -170,7 +170,7 @@ impl Known {
 }
 
 fn repo_spec(url: Option<String>, path: Option<String>) -> RepoSpec {
-    RepoSpec { url, path, initialize: None, default_branch: None }
+    RepoSpec { url, path, ..RepoSpec::default() }
 }
 
 /// The name itself, or with the smallest number behind it that nobody has.

@@ -126,7 +126,7 @@ async fn send(link: &Link, method: Method, uid: &str, body: Vec<u8>) -> Result<(
     }
 }
 
-fn class_of(shared: &Shared, agent: &Agent) -> Option<Arc<AgentClass>> {
+pub fn class_of(shared: &Shared, agent: &Agent) -> Option<Arc<AgentClass>> {
     let class = agent.spec.class_ref.as_ref()?;
     shared.classes.get(&Key::new(agent.namespace().unwrap_or_default(), &class.name))
 }

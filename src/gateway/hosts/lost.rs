@@ -94,7 +94,9 @@ fn host_status(host: &Host, since: Timestamp, now: Timestamp) -> HostStatus {
     HostStatus {
         observed_generation: before.observed_generation,
         info: before.info.clone(),
+        adapters: before.adapters.clone(),
         agents: None,
+        gateway: None,
         last_seen_time: Some(to_seconds(since)),
         conditions,
     }

@@ -14,6 +14,7 @@ use crate::api::conditions::{READY, Truth, Verdict};
 use crate::api::link::HostInfo;
 use crate::api::{Host, HostSpec, HostStatus, SYSTEM_NAMESPACE};
 use crate::plan::status::{HOST_GRACE, to_seconds};
+use crate::plan::unsupported;
 use crate::reconcile::queue::Outcome;
 use crate::reconcile::watched::Key;
 use crate::reconcile::write;
@@ -68,12 +69,15 @@ async fn write_down(shared: &Shared, state: &HostState, info: HostInfo) -> kube:
         );
         verdicts.push(Verdict::new(UNKNOWN_AGENTS, Truth::True, "NoObject", message));
     }
+    verdicts.extend(unsupported::verdict(&unsupported::host(&host.spec)));
     verdicts.sort_by(|a, b| a.kind.cmp(&b.kind));
     let generation = host.metadata.generation;
     let mut status = HostStatus {
         observed_generation: generation,
         info: Some(info),
+        adapters: Vec::new(),
         agents: None,
+        gateway: None,
         last_seen_time: before.last_seen_time.clone(),
         conditions: verdicts.iter().map(|v| v.over(&before.conditions, generation, &now)).collect(),
     };

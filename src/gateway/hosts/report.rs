@@ -16,8 +16,8 @@ use crate::api::link::{Observed, ObservedRepo};
 use crate::api::repo::Mirror;
 use crate::api::{AGENT_FINALIZER, Agent, AgentStatus};
 use crate::link::Link;
-use crate::plan::news;
-use crate::plan::status::{Urgency, owned, report, to_seconds, urgency};
+use crate::plan::status::{Known, Urgency, owned, report, to_seconds, urgency};
+use crate::plan::{news, unsupported};
 use crate::reconcile::queue::Outcome;
 use crate::reconcile::{events, write};
 
@@ -43,10 +43,10 @@ pub async fn agent(shared: &Shared, state: &HostState, link: &Link, uid: &str) -
         // Adopted, but it has not heard yet what is wanted: nothing to say about this object so far.
         return Outcome::Done;
     }
-    write_status(&shared.api, state, agent, &observed).await
+    write_status(shared, state, agent, &observed).await
 }
 
-async fn write_status(client: &Client, state: &HostState, agent: Arc<Agent>, observed: &Observed) -> Outcome {
+async fn write_status(shared: &Shared, state: &HostState, agent: Arc<Agent>, observed: &Observed) -> Outcome {
     let uid = observed.uid.as_str();
     let (agent, last_write, blocked) = {
         let picture = state.picture();
@@ -59,7 +59,10 @@ async fn write_status(client: &Client, state: &HostState, agent: Arc<Agent>, obs
     let nothing = AgentStatus::default();
     let current = agent.status.as_ref().unwrap_or(&nothing);
     let before = owned(current);
-    let after = report(current, observed, blocked.as_ref(), Timestamp::now());
+    let class = desired::class_of(shared, &agent);
+    let unsupported = unsupported::verdict(&unsupported::agent(&agent.spec, class.as_deref().map(|c| &c.spec)));
+    let known = Known { blocked: blocked.as_ref(), unsupported: unsupported.as_ref() };
+    let after = report(current, observed, known, Timestamp::now());
     match urgency(&before, &after) {
         Urgency::Nothing => return Outcome::Done,
         Urgency::Now => {}
@@ -70,10 +73,10 @@ async fn write_status(client: &Client, state: &HostState, agent: Arc<Agent>, obs
             }
         }
     }
-    match write::status(&write::api_of(client, &*agent), &*agent, &state.manager(), &after).await {
+    match write::status(&write::api_of(&shared.api, &*agent), &*agent, &state.manager(), &after).await {
         Ok(stored) => {
             state.picture().written.insert(uid.to_owned(), (Arc::new(stored), Instant::now()));
-            events::tell(client, &agent, &state.manager(), &news::between(&before, &after)).await;
+            events::tell(&shared.api, &agent, &state.manager(), &news::between(&before, &after)).await;
             Outcome::Done
         }
         // Gone or replaced meanwhile: its change is on the way here.
@@ -126,6 +129,7 @@ pub async fn mirror(shared: &Shared, state: &HostState, uid: &str) -> Outcome {
         head_sha,
         last_fetch_time: fetched_ms.and_then(|ms| Timestamp::from_millisecond(ms).ok()).map(to_seconds),
         default_branch,
+        size_bytes: None,
         error: error.map(|e| shorten(&e, 2000)),
     };
     if repo.status.as_ref().is_some_and(|s| s.mirrors.contains(&mirror)) {

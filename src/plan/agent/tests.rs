@@ -19,7 +19,7 @@ fn desired(adapter: &str) -> Desired {
         effective: Effective {
             adapter: adapter.name.clone(),
             options: Default::default(),
-            restart: adapter.restart.clone(),
+            restart: adapter.spec.restart.clone(),
             on_delete: OnDelete::default(),
             terminal: TerminalSize::default(),
             log_max_bytes: 1,
@@ -29,7 +29,7 @@ fn desired(adapter: &str) -> Desired {
             repo: DesiredRepo {
                 uid: "r1".into(),
                 name: "r".into(),
-                spec: RepoSpec { url: None, path: Some("/r".into()), initialize: None, default_branch: None },
+                spec: RepoSpec { path: Some("/r".into()), ..RepoSpec::default() },
             },
             base_ref: None,
             branch: "agent/a".into(),

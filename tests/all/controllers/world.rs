@@ -82,11 +82,9 @@ impl World {
 
     pub async fn apply_value(&self, value: Value) {
         let (kind, name) = (value["kind"].as_str().unwrap().to_owned(), value["metadata"]["name"].as_str().unwrap());
-        let plural = match kind.as_str() {
-            "AgentClass" => "agentclasses".to_owned(),
-            other => other.to_lowercase() + "s",
-        };
-        let place = if ["Host", "Source"].contains(&kind.as_str()) { "" } else { "namespaces/default/" };
+        let ours = crds().into_iter().map(|crd| crd.spec).find(|spec| spec.names.kind == kind);
+        let plural = ours.as_ref().map_or_else(|| kind.to_lowercase() + "s", |spec| spec.names.plural.clone());
+        let place = if ours.is_some_and(|spec| spec.scope == "Cluster") { "" } else { "namespaces/default/" };
         let path = match kind.as_str() {
             "Secret" => format!("/api/v1/{place}{plural}/{name}"),
             _ => format!("/apis/regatta.dev/v1alpha1/{place}{plural}/{name}"),
@@ -204,7 +202,12 @@ pub fn observe(desired: &Desired) -> Observed {
         activity_since_ms: 1_800_000_000_000,
         activity_source: "session".into(),
         message: String::new(),
-        session: Some(Session { tmux: format!("regatta-0-0 ag-{}", desired.uid), pid: Some(1), epoch: 1 }),
+        session: Some(Session {
+            tmux: format!("regatta-0-0 ag-{}", desired.uid),
+            conversation_id: None,
+            pid: Some(1),
+            epoch: 1,
+        }),
         worktree: Some(Worktree { path: format!("/w/{}", desired.uid), ..Worktree::default() }),
         log: None,
         restarts: 0,
