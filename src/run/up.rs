@@ -18,7 +18,7 @@ use super::kubeconfig;
 use super::listen::{self, Port, Transport};
 use super::tls::Certificates;
 use crate::apiserver::{ApiServer, Options, User};
-use crate::controller::{self, ControllerOptions};
+use crate::controller::{self, ControllerOptions, Manifests};
 use crate::db::Db;
 use crate::gateway::{Gateway, GatewayOptions};
 use crate::host::{Host, HostConfig};
@@ -78,7 +78,7 @@ pub async fn up(options: UpOptions) -> Result<()> {
     let mut tasks = JoinSet::new();
     let controllers = controller::run(
         api.client(User::system("controller")),
-        ControllerOptions { home: home.path().to_owned(), shutdown: shutdown.clone() },
+        ControllerOptions { home: home.path().to_owned(), manifests: Manifests::Followed, shutdown: shutdown.clone() },
     );
     tasks.spawn(async move { controllers.await.context("controllers ended") });
 

@@ -16,7 +16,7 @@ use regatta::api::conditions::{READY, Truth, Verdict};
 use regatta::api::link::{Desired, Heartbeat, Hello, HostInfo, Observed, ObservedRepo, Welcome, Workspace};
 use regatta::api::{Activity, Agent, crds};
 use regatta::apiserver::{ApiServer, Options, User};
-use regatta::controller::{self, ControllerOptions};
+use regatta::controller::{self, ControllerOptions, Manifests};
 use regatta::gateway::hosts::Hosts;
 use regatta::gateway::links::HostLinks;
 use regatta::link::{Link, Side, pair};
@@ -44,7 +44,11 @@ impl World {
         let links = HostLinks::new();
         let hosts = Hosts::new(server.client(User::system("gateway")), links.clone());
         let mut tasks = JoinSet::new();
-        let options = ControllerOptions { home: home.path().to_owned(), shutdown: CancellationToken::new() };
+        let options = ControllerOptions {
+            home: home.path().to_owned(),
+            manifests: Manifests::Followed,
+            shutdown: CancellationToken::new(),
+        };
         let controllers = server.client(User::system("controllers"));
         tasks.spawn(async move { controller::run(controllers, options).await.unwrap() });
         World { client, home, hosts, links, tasks, _server: server }
