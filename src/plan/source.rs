@@ -302,7 +302,8 @@ mod tests {
         let two = agents(2);
         let elsewhere = BTreeSet::from([Key::of(&two[0])]);
         let pruning = Case { elsewhere, ..case(&two, &[]) }.twice();
-        assert_eq!((names(&pruning), pruning.release), (vec!["a1"], vec![Key::of(&two[0])]));
+        assert_eq!(names(&pruning), ["a1"]);
+        assert_eq!(pruning.release, [Key::of(&two[0])]);
     }
 
     #[test]
