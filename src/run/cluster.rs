@@ -163,8 +163,11 @@ fn failure(code: StatusCode, reason: &str, message: &str) -> Response {
 pub struct Tokens {
     api: Api<TokenReview>,
     /// By the token's hash.
-    reviews: Arc<Mutex<HashMap<[u8; 32], (Instant, Option<User>)>>>,
+    reviews: Arc<Mutex<Reviews>>,
 }
+
+/// When each was asked for, and what came of it.
+type Reviews = HashMap<[u8; 32], (Instant, Option<User>)>;
 
 impl Tokens {
     pub fn new(client: &Client) -> Tokens {

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use axum::Router;
@@ -50,6 +50,7 @@ pub struct Plane {
     pub home: Home,
     pub certificates: Certificates,
     pub shutdown: CancellationToken,
+    started: Instant,
     output: Output,
     web: Vec<TcpListener>,
     api: TcpListener,
@@ -62,6 +63,7 @@ pub struct Plane {
 impl Plane {
     /// Takes the home and the ports.
     pub async fn open(options: PlaneOptions) -> Result<Plane> {
+        let started = Instant::now();
         let PlaneOptions { listen, kube_listen, home, output } = options;
         let (terminate, interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         let home = Home::open(&home)?;
@@ -76,7 +78,7 @@ impl Plane {
         }
         let api = listen::bind(kube_listen, Port::Api, &memory).await?;
         let (shutdown, tasks) = (CancellationToken::new(), JoinSet::new());
-        Ok(Plane { home, certificates, shutdown, output, web, api, tasks, host: None, terminate, interrupt })
+        Ok(Plane { home, certificates, shutdown, started, output, web, api, tasks, host: None, terminate, interrupt })
     }
 
     pub async fn gateway(&self, api: kube::Client, api_router: Router) -> Result<Gateway> {
@@ -107,7 +109,6 @@ impl Plane {
 
     /// Serves the gateway on both ports and says where, then waits for the end.
     pub async fn serve(mut self, gateway: Gateway, api_router: Router, next: &str) -> Result<Ending> {
-        let started = std::time::Instant::now();
         let web_url = format!("http://{}", self.web[0].local_addr()?);
         let api_url = format!("https://{}", self.api.local_addr()?);
         for listener in std::mem::take(&mut self.web) {
@@ -131,7 +132,7 @@ impl Plane {
         self.home.announce(&Running { pid: std::process::id(), web: web_url.clone(), api: api_url, version })?;
         let url = format!("{web_url}/#code={}", gateway.login_code().await);
         say(self.output, &url, &kubeconfig_path, next)?;
-        tracing::info!(millis = started.elapsed().as_millis(), "ready");
+        tracing::info!(millis = self.started.elapsed().as_millis(), "ready");
 
         let mut failure = None;
         tokio::select! {

@@ -11,5 +11,6 @@ mod harness;
 mod host;
 mod house;
 mod kubectl;
+mod serve;
 mod shim;
 mod spine;

@@ -71,15 +71,14 @@ pub fn scan(tree: Tree) -> Scan {
     scan.unclear = unclear;
     let mut digest = Sha256::new();
     for File { name, content } in files {
-        let content = content.and_then(|bytes| {
-            for part in [name.as_bytes(), &bytes] {
-                digest.update((part.len() as u64).to_be_bytes());
-                digest.update(part);
-            }
-            Ok(bytes)
-        });
         match content {
-            Ok(bytes) => scan.take(name, bytes),
+            Ok(bytes) => {
+                for part in [name.as_bytes(), &bytes] {
+                    digest.update((part.len() as u64).to_be_bytes());
+                    digest.update(part);
+                }
+                scan.take(name, bytes);
+            }
             Err(message) => {
                 scan.unclear = Some(format!("{name} cannot be read"));
                 scan.failures.push(failure(&name, None, message));

@@ -32,7 +32,8 @@ pub struct World {
     hosts: Hosts,
     links: HostLinks,
     tasks: JoinSet<()>,
-    _server: ApiServer,
+    server: ApiServer,
+    controllers: Option<(CancellationToken, tokio::task::JoinHandle<()>)>,
 }
 
 impl World {
@@ -43,15 +44,27 @@ impl World {
         let client = server.client(User::admin());
         let links = HostLinks::new();
         let hosts = Hosts::new(server.client(User::system("gateway")), links.clone());
-        let mut tasks = JoinSet::new();
+        let mut world = World { client, home, hosts, links, tasks: JoinSet::new(), server, controllers: None };
+        world.start_controllers();
+        world
+    }
+
+    pub fn start_controllers(&mut self) {
+        let shutdown = CancellationToken::new();
         let options = ControllerOptions {
-            home: home.path().to_owned(),
+            home: self.home.path().to_owned(),
             manifests: Manifests::Followed,
-            shutdown: CancellationToken::new(),
+            shutdown: shutdown.clone(),
         };
-        let controllers = server.client(User::system("controllers"));
-        tasks.spawn(async move { controller::run(controllers, options).await.unwrap() });
-        World { client, home, hosts, links, tasks, _server: server }
+        let client = self.server.client(User::system("controllers"));
+        let running = tokio::spawn(async move { controller::run(client, options).await.unwrap() });
+        self.controllers = Some((shutdown, running));
+    }
+
+    pub async fn stop_controllers(&mut self) {
+        let (shutdown, running) = self.controllers.take().expect("they run");
+        shutdown.cancel();
+        running.await.unwrap();
     }
 
     /// A host connects and says hello with what it has.
