@@ -34,7 +34,16 @@ pub struct Place {
 #[error("{message}")]
 pub struct Error {
     pub place: Option<Place>,
+    /// With the lines around the place.
     pub message: String,
+    /// In one line, without the text of the file.
+    pub reason: String,
+}
+
+impl Error {
+    fn new(place: Option<Place>, message: String) -> Error {
+        Error { place, reason: message.clone(), message }
+    }
 }
 
 impl Document {
@@ -56,14 +65,17 @@ impl Document {
 /// Every document that is not empty.
 pub fn parse(text: &str) -> Result<Vec<Document>, Error> {
     if text.len() > MAX_FILE {
-        return Err(Error { place: None, message: format!("the file is larger than {MAX_FILE} bytes; split it") });
+        return Err(Error::new(None, format!("the file is larger than {MAX_FILE} bytes; split it")));
     }
     let options = serde_saphyr::options! {
         duplicate_keys: DuplicateKeyPolicy::Error,
         with_snippet: true,
     };
-    let nodes: Vec<Spanned<Node>> = serde_saphyr::from_multiple_with_options(text, options)
-        .map_err(|error| Error { place: error.location().map(place_of), message: error.render() })?;
+    let nodes: Vec<Spanned<Node>> = serde_saphyr::from_multiple_with_options(text, options).map_err(|error| {
+        let reason = error.without_snippet().to_string();
+        let reason = reason.lines().next().unwrap_or_default().to_owned();
+        Error { place: error.location().map(place_of), message: error.render(), reason }
+    })?;
     nodes.into_iter().filter(|node| !matches!(node.value, Node::Null)).map(|node| document(text, node)).collect()
 }
 
@@ -148,7 +160,7 @@ fn value(text: &str, node: Spanned<Node>, path: String, places: &mut BTreeMap<St
     places.entry(path.clone()).or_insert(place);
     match node.value {
         Node::Null | Node::Scalar(_) => scalar(text, &node.value, node.defined)
-            .map_err(|message| Error { place: Some(place), message: format!("{path}: {message}") }),
+            .map_err(|message| Error::new(Some(place), format!("{path}: {message}"))),
         Node::List(list) => {
             let items = list.into_iter().enumerate();
             items
@@ -160,7 +172,7 @@ fn value(text: &str, node: Spanned<Node>, path: String, places: &mut BTreeMap<St
             let mut map = Map::new();
             for (key, item) in entries {
                 let place = place_of(key.referenced);
-                let refused = |message: String| Error { place: Some(place), message };
+                let refused = |message: String| Error::new(Some(place), message);
                 let name = match scalar(text, &key.value, key.defined).map_err(refused)? {
                     Value::String(name) => name,
                     // As JSON has no other keys, kubectl writes them out.

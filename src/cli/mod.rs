@@ -23,6 +23,7 @@ mod output;
 mod request;
 mod run;
 mod send;
+mod serve;
 mod server;
 mod status;
 mod stop;
@@ -55,6 +56,8 @@ pub struct Cli {
 enum Verb {
     /// Start Regatta on this machine: API, controllers, web app and a host
     Up(up::Up),
+    /// Start a control plane: API, controllers and web app, here or over a cluster's API
+    Serve(serve::Serve),
     /// Start an agent, and attach to it
     Run(run::Run),
     /// Show who is doing what
@@ -130,6 +133,7 @@ fn run(cli: Cli) -> Outcome {
 async fn dispatch(global: &Global, verb: Verb) -> Result<u8, Failure> {
     match verb {
         Verb::Up(verb) => verb.run(global).await,
+        Verb::Serve(verb) => verb.run(global).await,
         Verb::Run(verb) => verb.run(global).await,
         Verb::List(verb) => verb.run(global).await,
         Verb::Status(verb) => verb.run(global).await,

@@ -31,18 +31,23 @@ impl Up {
             // A session of its own: closing the terminal must not end the server.
             nix::unistd::setsid().map_err(|e| cannot("leave the terminal", e))?;
         }
-        let filter = tracing_subscriber::EnvFilter::try_from_env("REGATTA_LOG")
-            .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
-        let options = run::UpOptions {
+        log();
+        let options = run::PlaneOptions {
             listen: self.listen,
             kube_listen: self.kube_listen,
             home: global.home()?,
             output: self.output,
         };
-        run::up(options).await.map_err(|error| Failure::failed(format!("{error:#}")))?;
+        run::up(options, run::LocalHost::Machine).await.map_err(|error| Failure::failed(format!("{error:#}")))?;
         DONE
     }
+}
+
+/// Servers log to stderr.
+pub fn log() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("REGATTA_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
 }
 
 /// What a running server says about itself in `$REGATTA_HOME/up.json`.

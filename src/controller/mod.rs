@@ -20,9 +20,19 @@ use crate::api::{Agent, AgentClass, Host, Repo};
 use crate::reconcile::watched::Watched;
 
 pub struct ControllerOptions {
-    /// `$REGATTA_HOME`: `manifests/` below it is the Source that exists by default.
+    /// `$REGATTA_HOME`: `sources/` below it holds what was fetched.
     pub home: PathBuf,
+    pub manifests: Manifests,
     pub shutdown: CancellationToken,
+}
+
+/// Whether there is a Source for `manifests/` below the home.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Manifests {
+    /// Made when it is missing.
+    Followed,
+    /// Only those that somebody made: in a cluster nothing is installed unasked.
+    AsDeclared,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -59,8 +69,10 @@ impl Stores {
 
 /// Runs all of them until `shutdown`.
 pub async fn run(client: Client, options: ControllerOptions) -> Result<(), Error> {
-    let ControllerOptions { home, shutdown } = options;
-    source::ensure_default(&client, &home).await?;
+    let ControllerOptions { home, manifests, shutdown } = options;
+    if manifests == Manifests::Followed {
+        source::ensure_default(&client, &home).await?;
+    }
     let mut tasks = JoinSet::new();
     let stores = Stores::start(&client, &mut tasks);
     tasks.spawn(placement::Controller::new(client.clone(), stores.clone()).run());
@@ -68,7 +80,7 @@ pub async fn run(client: Client, options: ControllerOptions) -> Result<(), Error
     tasks.spawn(class::run(client.clone(), stores.clone()));
     tasks.spawn(host::run(client.clone(), stores));
     tasks.spawn(later::run(client.clone()));
-    tasks.spawn(source::run(client));
+    tasks.spawn(source::run(client, home.join("sources")));
     let ended = tokio::select! {
         () = shutdown.cancelled() => Ok(()),
         // They loop for ever: one that ends has panicked.

@@ -78,6 +78,10 @@ async fn check_web(gateway: &Gateway, request: &mut Request) -> Result<(), Failu
     request.extensions_mut().remove::<User>();
     let origins = &gateway.shared.origins;
     origins.check_host(request.uri(), request.headers())?;
+    if request.uri().path() == routes::GIT_HOOK {
+        // A forge's, which has neither a page nor a session: its own proof is all that counts.
+        return Ok(());
+    }
     let mutation = origin::is_mutation(request.method());
     if mutation || origin::is_upgrade(request.headers()) {
         origins.check_origin(request.uri(), request.headers())?;

@@ -9,6 +9,7 @@ mod api;
 mod assets;
 mod auth_log;
 mod guard;
+mod hooks;
 pub mod hosts;
 pub mod links;
 mod login;
@@ -29,6 +30,7 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use jiff::Timestamp;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
@@ -46,6 +48,9 @@ use sessions::{LoginCodes, Sessions};
 
 /// How long a host's reconciler may take to end after its link did.
 const RECONCILER_END: Duration = Duration::from_secs(5);
+
+/// Webhooks read at the same time: a few bodies of some megabytes.
+const WEBHOOKS: usize = 4;
 
 pub struct GatewayOptions {
     /// As system:regatta:gateway.
@@ -75,6 +80,7 @@ pub struct Gateway {
 
 struct Shared {
     api: Router,
+    client: kube::Client,
     links: HostLinks,
     hosts: Hosts,
     index: AgentIndex,
@@ -82,6 +88,9 @@ struct Shared {
     sessions: Sessions,
     codes: LoginCodes,
     failures: Mutex<FailureLimit>,
+    hook_failures: Mutex<FailureLimit>,
+    /// Webhooks whose bodies are read at the same time.
+    hooks: Semaphore,
     auth_log: AuthLog,
     origins: Origins,
     started: Timestamp,
@@ -98,6 +107,7 @@ impl Gateway {
         let gateway = Gateway {
             shared: Arc::new(Shared {
                 api: api_router,
+                client: api.clone(),
                 hosts: Hosts::new(api.clone(), links.clone()),
                 links,
                 index: AgentIndex::new(api),
@@ -105,6 +115,8 @@ impl Gateway {
                 sessions: Sessions::new(db),
                 codes: LoginCodes::default(),
                 failures: Mutex::default(),
+                hook_failures: Mutex::default(),
+                hooks: Semaphore::new(WEBHOOKS),
                 auth_log,
                 origins: Origins::new(&allowed_origins)?,
                 started: Timestamp::now(),
@@ -171,6 +183,11 @@ impl Gateway {
         self.shared.stop.cancel();
         self.shared.tasks.close();
         self.shared.tasks.wait().await;
+    }
+
+    /// Webhooks have a count of their own: a forge with a wrong secret must not lock people out.
+    fn hook_failures(&self) -> MutexGuard<'_, FailureLimit> {
+        self.shared.hook_failures.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn failures(&self) -> MutexGuard<'_, FailureLimit> {

@@ -7,9 +7,12 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, any, on};
 
 use super::status::Failure;
-use super::{Gateway, api, assets, guard, login, streams, watch};
+use super::{Gateway, api, assets, guard, hooks, login, streams, watch};
 
 pub const LOGIN: &str = "/auth/code";
+
+/// Called by forges, which prove themselves by the body's signature.
+pub const GIT_HOOK: &str = "/hooks/git";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
@@ -40,6 +43,7 @@ pub enum Endpoint {
     Session,
     Logout,
     NewCode,
+    GitHook,
     Watch,
     Terminal,
     Log,
@@ -60,9 +64,9 @@ const fn route(path: &'static str, method: Method, access: Access, ports: Ports,
 }
 
 #[rustfmt::skip]
-pub const ROUTES: [Route; 19] = {
+pub const ROUTES: [Route; 20] = {
     use Access::{Caller, Public};
-    use Endpoint::{Api, Health, Input, Log, Login, Logout, NewCode, Ready, Session, Terminal, Watch};
+    use Endpoint::{Api, GitHook, Health, Input, Log, Login, Logout, NewCode, Ready, Session, Terminal, Watch};
     use Method::{Any, Get, Post};
     use Ports::{Both, Web};
     [
@@ -73,6 +77,7 @@ pub const ROUTES: [Route; 19] = {
         route("/auth/session", Get, Caller, Both, Session),
         route("/auth/logout", Post, Caller, Web, Logout),
         route("/auth/codes", Post, Caller, Both, NewCode),
+        route(GIT_HOOK, Post, Public, Both, GitHook),
         route("/watch", Get, Caller, Both, Watch),
         route("/apis/regatta.dev/v1alpha1/namespaces/{namespace}/agents/{name}/terminal", Get, Caller, Both, Terminal),
         route("/apis/regatta.dev/v1alpha1/namespaces/{namespace}/agents/{name}/log", Get, Caller, Both, Log),
@@ -128,6 +133,7 @@ fn handler(route: &Route) -> MethodRouter<Gateway> {
         Endpoint::Session => on(filter, login::session),
         Endpoint::Logout => on(filter, login::logout),
         Endpoint::NewCode => on(filter, login::codes),
+        Endpoint::GitHook => on(filter, hooks::git),
         Endpoint::Watch => on(filter, watch::open),
         Endpoint::Terminal => on(filter, streams::terminal),
         Endpoint::Log => on(filter, streams::log),

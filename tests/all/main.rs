@@ -14,5 +14,6 @@ mod host;
 mod house;
 mod kinds;
 mod kubectl;
+mod serve;
 mod shim;
 mod spine;

@@ -1,155 +1,143 @@
-//! One pass over a Source: apply what the files say, delete what they no longer say, look whether all of it is Ready.
+//! Applies what the files say, one object at a time, under the Source's own manager; deletes what they no longer say. Must not
+//! decide what is deleted, nor to which Source an object belongs.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use futures::StreamExt;
+use futures::stream::FuturesOrdered;
+use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, Preconditions, ValidationDirective};
+use kube::core::Status;
+use kube::{Client, ResourceExt};
+use serde_json::json;
 
-use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, Preconditions, ValidationDirective};
-use kube::{Api, Client, ResourceExt};
-use serde_json::{Value, json};
-
-use super::kinds::{Kind, Kinds};
-use super::scan::{Manifest, Scan};
-use crate::api::SourceSpec;
-use crate::api::conditions::READY;
+use super::kinds::Kinds;
+use super::manifest::Resolved;
+use super::registry::Registry;
 use crate::api::source::{ConflictPolicy, Failure, InventoryItem};
-use crate::plan::source::{Key, rank};
+use crate::plan::source::Key;
 
-/// A manifest with everything needed to apply it.
-struct Resolved<'a> {
-    manifest: &'a Manifest,
-    item: InventoryItem,
-    value: Value,
-    kind: Kind,
+/// Applied at once: enough to keep a disk busy, few enough to leave the server to others.
+const AT_ONCE: usize = 8;
+
+/// Who applies.
+#[derive(Clone, Copy)]
+pub struct Applier<'a> {
+    pub client: &'a Client,
+    pub registry: &'a Registry,
+    pub source: &'a str,
+    pub conflict: ConflictPolicy,
 }
 
-/// What a pass came to.
-#[derive(Default)]
-pub struct Applied {
-    pub items: Vec<InventoryItem>,
-    pub failures: Vec<Failure>,
-    /// Every object that the files name, applied or not.
-    pub present: BTreeSet<Key>,
-    /// Something could not even be identified: what is missing then proves nothing.
-    pub unidentified: Option<String>,
+/// What became of one object.
+pub enum Outcome {
+    Applied(InventoryItem),
     /// An object of the same name is still being deleted: try again soon.
-    pub ending: bool,
+    Ending(Key, Failure),
+    /// The server did not take it.
+    Refused(Key, Failure),
+    /// Nobody knows whether the server took it.
+    Unanswered(Failure),
 }
 
-pub async fn apply(client: &Client, kinds: &mut Kinds, name: &str, spec: &SourceSpec, scan: &Scan) -> Applied {
-    let mut applied = Applied { failures: scan.failures.clone(), ..Applied::default() };
-    let mut order: Vec<&Manifest> = scan.manifests.iter().collect();
-    order.sort_by_key(|m| rank(text(&m.value, "apiVersion"), text(&m.value, "kind")));
-    let mut owner: HashMap<Key, String> = HashMap::new();
-    for manifest in order {
-        let resolved = match resolve(client, kinds, spec, manifest).await {
-            Ok(resolved) => resolved,
-            Err(failure) => {
-                applied.unidentified = Some(format!("{} names an object that is not understood", manifest.file));
-                applied.failures.push(failure);
-                continue;
+pub fn manager(source: &str) -> String {
+    format!("source/{source}")
+}
+
+impl Applier<'_> {
+    pub async fn all(&self, resolved: &[Resolved<'_>]) -> Vec<Outcome> {
+        let mut outcomes = Vec::with_capacity(resolved.len());
+        let mut running = FuturesOrdered::new();
+        for one in resolved {
+            if running.len() >= AT_ONCE {
+                outcomes.extend(running.next().await);
             }
-        };
-        let key = Key::of(&resolved.item);
-        if let Some(file) = owner.get(&key) {
-            let message = format!("{} {:?} is already defined in {file}; keep one of the two", key.kind, key.name);
-            applied.failures.push(manifest.failure("metadata.name", message));
-            continue;
+            running.push_back(self.one(one));
         }
-        owner.insert(key.clone(), manifest.file.clone());
-        applied.present.insert(key);
-        match apply_one(client, name, spec.conflict, &resolved).await {
+        outcomes.extend(running.collect::<Vec<_>>().await);
+        outcomes
+    }
+
+    async fn one(&self, resolved: &Resolved<'_>) -> Outcome {
+        let Resolved { manifest, item, value: _, kind: _, key } = resolved;
+        tracing::debug!(source = self.source, file = item.file, kind = item.kind, name = item.name, "apply");
+        let force = self.conflict == ConflictPolicy::Force;
+        let mut answer = self.patch(resolved, force).await;
+        if let Err(kube::Error::Api(status)) = &answer
+            && !force
+            && self.is_only_with_the_past(status, key)
+        {
+            answer = self.patch(resolved, true).await;
+        }
+        match answer {
             Ok(live) if live.metadata.deletion_timestamp.is_some() => {
-                applied.ending = true;
                 let message = "is still being deleted; it is created anew when that is done (see its conditions)";
-                applied.failures.push(manifest.failure("metadata.name", format!("{} {message}", resolved.item.name)));
+                let why = format!("{} {:?} {message}", item.kind, item.name);
+                Outcome::Ending(key.clone(), manifest.failure("metadata.name", why))
             }
             Ok(live) => {
-                applied.items.push(InventoryItem { uid: live.uid().unwrap_or_default(), ..resolved.item });
+                self.succeed(resolved, &live).await;
+                Outcome::Applied(InventoryItem { uid: live.uid().unwrap_or_default(), ..item.clone() })
             }
-            Err(error) => applied.failures.push(refused(manifest, &error)),
+            Err(kube::Error::Api(status)) => {
+                Outcome::Refused(key.clone(), manifest.failure(field(&status), status.message.clone()))
+            }
+            Err(error) => Outcome::Unanswered(manifest.failure("", format!("cannot apply: {error}"))),
         }
     }
-    applied
+
+    async fn patch(&self, resolved: &Resolved<'_>, force: bool) -> kube::Result<DynamicObject> {
+        let params = PatchParams {
+            dry_run: false,
+            force,
+            field_manager: Some(manager(self.source)),
+            field_validation: Some(ValidationDirective::Strict),
+        };
+        let api = resolved.kind.api(self.client, resolved.item.namespace.as_deref());
+        api.patch(&resolved.item.name, &params, &Patch::Apply(&resolved.value)).await
+    }
+
+    /// Whether everybody who is in the way is a Source that no longer has the object.
+    fn is_only_with_the_past(&self, status: &Status, key: &Key) -> bool {
+        let causes = status.details.as_ref().map_or(&[][..], |d| &d.causes);
+        let mut managers = causes.iter().filter(|c| c.reason == "FieldManagerConflict").map(|c| {
+            c.message.split_once("conflict with \"").and_then(|(_, rest)| rest.split('"').next()).unwrap_or_default()
+        });
+        status.is_conflict()
+            && causes.len() == managers.clone().count()
+            && !causes.is_empty()
+            && managers.all(|manager| self.is_past(manager, key))
+    }
+
+    fn is_past(&self, manager: &str, key: &Key) -> bool {
+        let source = manager.strip_prefix("source/");
+        source.is_some_and(|source| source != self.source && !self.registry.is_held_by(source, key))
+    }
+
+    /// Takes over from Sources that had this object before: what only they said of it goes.
+    async fn succeed(&self, resolved: &Resolved<'_>, live: &DynamicObject) {
+        let Resolved { manifest: _, item, value: _, kind, key } = resolved;
+        let managers = live.managed_fields().iter().filter_map(|f| f.manager.as_deref());
+        let mut past: Vec<&str> = managers.filter(|manager| self.is_past(manager, key)).collect();
+        past.dedup();
+        for manager in past {
+            let nothing = json!({
+                "apiVersion": item.api_version, "kind": item.kind,
+                "metadata": {"name": item.name, "namespace": item.namespace, "uid": live.uid()},
+            });
+            let params = PatchParams::apply(manager).force();
+            let api = kind.api(self.client, item.namespace.as_deref());
+            match api.patch(&item.name, &params, &Patch::Apply(nothing)).await {
+                Ok(_) => tracing::info!(source = self.source, from = manager, name = item.name, "took over"),
+                // The next pass tries again.
+                Err(error) => tracing::warn!(source = self.source, from = manager, %error, "cannot take over"),
+            }
+        }
+    }
 }
 
-async fn resolve<'a>(
-    client: &Client,
-    kinds: &mut Kinds,
-    spec: &SourceSpec,
-    manifest: &'a Manifest,
-) -> Result<Resolved<'a>, Failure> {
-    let mut value = manifest.value.clone();
-    if !value.is_object() {
-        return Err(manifest.failure("", "a manifest is a map with apiVersion, kind and metadata".into()));
-    }
-    let (api_version, kind_name) = (text(&value, "apiVersion").to_owned(), text(&value, "kind").to_owned());
-    let name = value.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default().to_owned();
-    for (field, written) in [("apiVersion", &api_version), ("kind", &kind_name), ("metadata.name", &name)] {
-        if written.is_empty() {
-            return Err(manifest.failure(field, format!("{field} is missing; every manifest needs it")));
-        }
-    }
-    let kind = kinds.get(client, &api_version, &kind_name).await.map_err(|m| manifest.failure("kind", m))?;
-    let named = value.pointer("/metadata/namespace").and_then(Value::as_str).map(str::to_owned);
-    let namespace =
-        kind.namespaced.then(|| named.or_else(|| spec.namespace.clone()).unwrap_or_else(|| "default".into()));
-    if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) {
-        match &namespace {
-            Some(namespace) => drop(metadata.insert("namespace".into(), json!(namespace))),
-            None => drop(metadata.remove("namespace")),
-        }
-        // A file made by `kubectl get -o yaml` carries these; applied, they would be refused or conflict for ever.
-        for field in ["managedFields", "resourceVersion", "uid", "creationTimestamp", "generation", "selfLink"] {
-            metadata.remove(field);
-        }
-    }
-    if let Some(object) = value.as_object_mut() {
-        object.remove("status");
-    }
-    let item = InventoryItem {
-        api_version,
-        kind: kind_name,
-        namespace,
-        name,
-        uid: String::new(),
-        file: manifest.file.clone(),
-    };
-    Ok(Resolved { manifest, item, value, kind })
-}
-
-async fn apply_one(
-    client: &Client,
-    source: &str,
-    conflict: ConflictPolicy,
-    resolved: &Resolved<'_>,
-) -> kube::Result<DynamicObject> {
-    let params = PatchParams {
-        dry_run: false,
-        force: conflict == ConflictPolicy::Force,
-        field_manager: Some(format!("source/{source}")),
-        field_validation: Some(ValidationDirective::Strict),
-    };
-    tracing::debug!(
-        source,
-        file = resolved.manifest.file,
-        kind = resolved.item.kind,
-        name = resolved.item.name,
-        "apply"
-    );
-    let api = api(client, &resolved.kind, resolved.item.namespace.as_deref());
-    api.patch(&resolved.item.name, &params, &Patch::Apply(&resolved.value)).await
-}
-
-/// A refusal, with the line of the field that it is about.
-fn refused(manifest: &Manifest, error: &kube::Error) -> Failure {
-    match error {
-        kube::Error::Api(status) => {
-            let causes = status.details.as_ref().map_or(&[][..], |d| &d.causes);
-            let field = causes.iter().map(|c| c.field.as_str()).find(|f| !f.is_empty() && *f != "<nil>");
-            let field = field.or_else(|| unknown_field(&status.message)).unwrap_or_default().trim_start_matches('.');
-            manifest.failure(field, status.message.clone())
-        }
-        other => manifest.failure("", format!("cannot apply: {other}")),
-    }
+/// The field that a refusal is about.
+fn field(status: &Status) -> &str {
+    let causes = status.details.as_ref().map_or(&[][..], |d| &d.causes);
+    let named = causes.iter().map(|c| c.field.as_str()).find(|f| !f.is_empty() && *f != "<nil>");
+    named.or_else(|| unknown_field(&status.message)).unwrap_or_default().trim_start_matches('.')
 }
 
 /// The path in `strict decoding error: unknown field "spec.foo"`.
@@ -158,84 +146,28 @@ fn unknown_field(message: &str) -> Option<&str> {
 }
 
 /// Deletes one object, if it is still the one that was applied. `Err` keeps it in the inventory.
-pub async fn delete(client: &Client, kinds: &mut Kinds, item: &InventoryItem) -> Result<(), String> {
-    let kind = kinds.get(client, &item.api_version, &item.kind).await?;
-    let preconditions = Preconditions { uid: Some(item.uid.clone()), resource_version: None };
-    let params = DeleteParams::background().preconditions(preconditions);
-    match api(client, &kind, item.namespace.as_deref()).delete(&item.name, &params).await {
+pub async fn delete(client: &Client, kinds: &mut Kinds, source: &str, item: &InventoryItem) -> Result<(), String> {
+    let cannot = |error: String| format!("cannot delete {} {:?}: {error}", item.kind, item.name);
+    let kind = kinds.get(client, &item.api_version, &item.kind).await.map_err(|e| cannot(e.to_string()))?;
+    let api = kind.api(client, item.namespace.as_deref());
+    let uid = match item.uid.as_str() {
+        // We ended before we heard whether it was applied: it is ours if it says so.
+        "" => match api.get_opt(&item.name).await.map_err(|e| cannot(e.to_string()))? {
+            Some(live) if is_ours(&live, source) => live.uid().unwrap_or_default(),
+            Some(_) | None => return Ok(()),
+        },
+        uid => uid.to_owned(),
+    };
+    let preconditions = Preconditions { uid: Some(uid), resource_version: None };
+    match api.delete(&item.name, &DeleteParams::background().preconditions(preconditions)).await {
         Ok(_) => Ok(()),
         // Gone, or somebody else's by now.
         Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => Ok(()),
-        Err(error) => Err(format!("cannot delete {} {:?}: {error}", item.kind, item.name)),
+        Err(error) => Err(cannot(error.to_string())),
     }
 }
 
-/// How the objects of an inventory are.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Readiness {
-    pub waiting: Vec<String>,
-    /// Somebody deleted or replaced one: it is to be applied again.
-    pub missing: bool,
-}
-
-/// One list per kind and namespace, however many objects there are.
-pub async fn readiness(client: &Client, kinds: &mut Kinds, inventory: &[InventoryItem]) -> Result<Readiness, String> {
-    let mut groups: BTreeMap<(&str, &str, Option<&str>), Vec<&InventoryItem>> = BTreeMap::new();
-    for item in inventory {
-        groups.entry((&item.api_version, &item.kind, item.namespace.as_deref())).or_default().push(item);
-    }
-    let mut readiness = Readiness::default();
-    for ((api_version, kind_name, namespace), items) in groups {
-        let kind = kinds.get(client, api_version, kind_name).await?;
-        let list = api(client, &kind, namespace).list(&ListParams::default()).await;
-        let list = list.map_err(|e| format!("cannot list {kind_name}: {e}"))?;
-        let live: HashMap<&str, &DynamicObject> =
-            list.items.iter().filter_map(|o| Some((o.metadata.uid.as_deref()?, o))).collect();
-        for item in items {
-            match live.get(item.uid.as_str()) {
-                None => {
-                    readiness.missing = true;
-                    readiness.waiting.push(format!("{} {} is missing", item.kind, item.name));
-                }
-                Some(object) => {
-                    if let Some(why) = unready(object, api_version, kind_name) {
-                        readiness.waiting.push(format!("{} {}: {why}", item.kind, item.name));
-                    }
-                }
-            }
-        }
-    }
-    Ok(readiness)
-}
-
-/// Why an object is not Ready at its own generation; kinds without conditions are as they should be.
-fn unready(object: &DynamicObject, api_version: &str, kind: &str) -> Option<String> {
-    let status = object.data.get("status");
-    let conditions = status.and_then(|s| s.get("conditions")).and_then(Value::as_array);
-    let ready = conditions.and_then(|c| c.iter().find(|c| text(c, "type") == READY));
-    // A Host is declared before it connects, and a Source may be this one: neither is waited for.
-    let is_ours = api_version.split('/').next() == Some(crate::api::GROUP);
-    if is_ours && ["Host", "Source"].contains(&kind) {
-        return None;
-    }
-    let Some(ready) = ready else {
-        return is_ours.then(|| "nothing is known yet".to_owned());
-    };
-    let of_condition = ready.get("observedGeneration").and_then(Value::as_i64);
-    let observed = of_condition.or_else(|| status?.get("observedGeneration")?.as_i64());
-    if observed.is_some_and(|g| g < object.metadata.generation.unwrap_or_default()) {
-        return Some("its last change is not acted on yet".into());
-    }
-    (text(ready, "status") != "True").then(|| format!("{} {}", text(ready, "reason"), text(ready, "message")))
-}
-
-fn api(client: &Client, kind: &Kind, namespace: Option<&str>) -> Api<DynamicObject> {
-    match namespace {
-        Some(namespace) => Api::namespaced_with(client.clone(), namespace, &kind.resource),
-        None => Api::all_with(client.clone(), &kind.resource),
-    }
-}
-
-fn text<'a>(value: &'a Value, field: &str) -> &'a str {
-    value.get(field).and_then(Value::as_str).unwrap_or_default()
+fn is_ours(live: &DynamicObject, source: &str) -> bool {
+    let manager = manager(source);
+    live.managed_fields().iter().any(|f| f.manager.as_deref() == Some(&manager))
 }

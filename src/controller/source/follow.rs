@@ -1,54 +1,56 @@
-//! Follows one Source: wakes when its directory changes (told by the system, or found by looking), makes a pass, writes the
-//! status. Everything that must survive a restart is in that status.
+//! Follows one Source: wakes when there may be something new, makes a pass, writes the status. Everything that must survive a
+//! restart is in that status: an object is noted there before it is applied, so that whatever is applied is known.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use kube::{Api, Client, ResourceExt};
-use notify::{RecommendedWatcher, RecursiveMode, Watcher};
-use tokio::sync::Notify;
+use tokio::time::Instant;
 
-use super::apply::{self, Applied, Readiness};
+use super::apply::{self, Applier, Outcome};
 use super::kinds::Kinds;
-use super::scan::{self, Glance, Scan, failure};
-use crate::api::conditions::{CONVERGED, PRUNE_BLOCKED, READY, RECONCILING, STALLED, Truth, Verdict, shorten};
+use super::manifest::{self, Resolved};
+use super::origin::{self, Origin, Reading};
+use super::ready::readiness;
+use super::registry::Registry;
+use super::report::{self, Pass};
+use super::scan::{self, Manifest, Scan, failure};
+use crate::api::conditions::{CONVERGED, find, is_true};
 use crate::api::source::{Failure, InventoryItem};
 use crate::api::{Source, SourceStatus};
-use crate::plan::source::{self as plan, Key, MIN_ABSENCE, Pruning};
-use crate::plan::status::to_seconds;
+use crate::plan::source::{self as plan, ALLOW_PRUNE, Key, MIN_ABSENCE, Pruning, rank};
 use crate::reconcile::watched::{Key as Name, Watched};
 use crate::reconcile::write;
 
 const MANAGER: &str = "source";
 
-/// Says that a blocked prune is meant: its value is the revision that was looked at.
-const ALLOW_PRUNE: &str = "regatta.dev/allow-prune";
+/// Asks for a pass now, whatever its value: a webhook writes the time, a person may write anything new.
+pub const REQUESTED: &str = "regatta.dev/requested-at";
 
-/// Editors and `cp -r` make bursts of events.
-const SETTLE: Duration = Duration::from_millis(120);
+/// While objects are waited for, how often they are looked at: soon after a change, then less and less.
+const FIRST_LOOK: Duration = Duration::from_secs(1);
+const LAST_LOOK: Duration = Duration::from_secs(5);
 
-/// Where the system does not tell of changes (network file systems, a directory that is not there yet), looking does.
-const LOOK: Duration = Duration::from_secs(1);
-
-/// Applies everything again although no file changed: undoes what others did to it.
-const REFRESH: Duration = Duration::from_secs(300);
-
-/// How many objects that are waited for a message names.
-const NAMED: usize = 5;
-
-const MAX_FAILURES: usize = 100;
-const MAX_INVENTORY: usize = 10_000;
+/// After something of the server's went wrong.
+const RETRY: Duration = Duration::from_secs(1);
+/// While another Source has what this one wants.
+const CONTESTED: Duration = Duration::from_secs(2);
+/// Refused manifests may be right after somebody changed something else: a namespace, a definition, a field's owner.
+const REFUSED: Duration = Duration::from_secs(10);
 
 pub struct Follower {
     client: Client,
     sources: Watched<Source>,
+    registry: Registry,
     name: String,
-    path: PathBuf,
+    origin: Origin,
     kinds: Kinds,
     inventory: Vec<InventoryItem>,
+    /// What the files named in the last pass.
+    present: BTreeSet<Key>,
     absent_since: BTreeMap<Key, i64>,
     /// The last status written, before the mirror has it.
     said: Option<SourceStatus>,
@@ -60,106 +62,262 @@ struct Rest {
     converged: bool,
 }
 
+/// What applying came to.
+#[derive(Default)]
+struct Applied {
+    items: Vec<InventoryItem>,
+    failures: Vec<Failure>,
+    /// Every object that the files name, applied or not, and where.
+    present: HashMap<Key, String>,
+    /// Certainly not applied, or another Source's.
+    not_ours: BTreeSet<Key>,
+    /// Something could not even be identified: what is missing then proves nothing.
+    unidentified: Option<String>,
+    again: Option<Duration>,
+}
+
+impl Applied {
+    fn again_after(&mut self, wait: Duration) {
+        self.again = Some(self.again.map_or(wait, |again| again.min(wait)));
+    }
+}
+
 impl Follower {
-    pub fn new(client: Client, sources: Watched<Source>, source: &Source) -> Follower {
+    pub fn new(
+        client: Client,
+        sources: Watched<Source>,
+        registry: Registry,
+        source: &Source,
+        state: &Path,
+    ) -> Follower {
         Follower {
             client,
             sources,
+            registry,
             name: source.name_any(),
-            path: PathBuf::from(&source.spec.path),
+            origin: Origin::of(source, state),
             kinds: Kinds::default(),
             inventory: source.status.as_ref().map(|s| s.inventory.clone()).unwrap_or_default(),
+            present: BTreeSet::new(),
             absent_since: BTreeMap::new(),
             said: source.status.clone(),
         }
     }
 
     pub async fn run(mut self) {
-        let told = Arc::new(Notify::new());
-        let mut watcher = None;
         loop {
-            if watcher.as_ref().is_none_or(|(of, _)| *of != identity(&self.path)) {
-                watcher = watch(&self.path, told.clone());
-            }
-            let seen = self.glance().await;
-            let Some(source) = self.sources.get(&Name::new("", &self.name)) else { return };
+            let Some(source) = self.source() else { return };
             let rest = self.pass(&source).await;
-            self.rest(&told, seen, &rest, source).await;
+            self.rest(&source, &rest).await;
         }
     }
 
+    fn source(&self) -> Option<Arc<Source>> {
+        self.sources.get(&Name::new("", &self.name))
+    }
+
     /// Returns when another pass is due.
-    async fn rest(&mut self, told: &Notify, seen: Glance, rest: &Rest, source: Arc<Source>) {
+    async fn rest(&mut self, source: &Source, rest: &Rest) {
         let passed = Instant::now();
-        let allowed = source.annotations().get(ALLOW_PRUNE).cloned();
+        let due = passed + rest.again.unwrap_or(Duration::MAX).min(origin::period(source));
+        let mut changes = self.sources.changes();
+        let mut pause = FIRST_LOOK;
+        let mut look = passed + pause;
         loop {
-            let wait = rest.again.unwrap_or(LOOK).min(LOOK);
-            let event = tokio::time::timeout(wait, told.notified()).await.is_ok();
-            if event {
-                tokio::time::sleep(SETTLE).await;
+            let next = if rest.converged { due } else { due.min(look) };
+            tokio::select! {
+                () = self.origin.moved() => return,
+                // Its own status comes by here, too; only the annotations matter.
+                _ = changes.recv() => {}
+                () = tokio::time::sleep_until(next) => {}
             }
-            let due = rest.again.is_some_and(|again| passed.elapsed() >= again) || passed.elapsed() >= REFRESH;
-            let annotated = self
-                .sources
-                .get(&Name::new("", &self.name))
-                .is_none_or(|s| s.annotations().get(ALLOW_PRUNE) != allowed.as_ref());
-            if due || annotated || self.glance().await != seen {
+            let Some(now) = self.source() else { return };
+            if asked(&now, REQUESTED) != asked(source, REQUESTED) {
+                self.origin.asked();
                 return;
             }
-            if !rest.converged && self.has_moved().await {
+            if Instant::now() >= due || asked(&now, ALLOW_PRUNE) != asked(source, ALLOW_PRUNE) {
                 return;
+            }
+            if !rest.converged && Instant::now() >= look {
+                if self.has_moved().await {
+                    return;
+                }
+                pause = (pause * 2).min(LAST_LOOK);
+                look = Instant::now() + pause;
             }
         }
     }
 
     /// Whether the objects are further on than the status says.
     async fn has_moved(&mut self) -> bool {
-        let readiness = apply::readiness(&self.client, &mut self.kinds, &self.inventory).await;
-        let said = self.said.as_ref().and_then(|s| crate::api::conditions::find(&s.conditions, CONVERGED));
-        readiness.is_ok_and(|r| r.missing || said.is_none_or(|c| c.message != convergence(&r, true).message))
-    }
-
-    async fn glance(&self) -> Glance {
-        let path = self.path.clone();
-        tokio::task::spawn_blocking(move || scan::glance(&path)).await.unwrap_or_default()
+        let readiness = readiness(&self.client, &mut self.kinds, wanted(&self.inventory, &self.present)).await;
+        let said = self.said.as_ref().and_then(|s| find(&s.conditions, CONVERGED));
+        readiness.is_ok_and(|r| r.missing || said.is_none_or(|c| c.message != report::convergence(&r, true).message))
     }
 
     async fn pass(&mut self, source: &Source) -> Rest {
-        let path = self.path.clone();
-        let scan = match tokio::task::spawn_blocking(move || scan::scan(&path)).await {
+        let Reading { tree, revision, fetched, rewritten, touched } = self.origin.read(&self.client).await;
+        let scan = match tokio::task::spawn_blocking(move || scan::scan(tree)).await {
             Ok(scan) => scan,
-            Err(error) => {
-                Scan { unclear: Some(format!("the directory could not be read: {error}")), ..Scan::default() }
-            }
+            Err(error) => Scan { unclear: Some(format!("the files could not be read: {error}")), ..Scan::default() },
         };
-        let mut applied = apply::apply(&self.client, &mut self.kinds, &self.name, &source.spec, &scan).await;
+        let revision = revision.unwrap_or_else(|| scan.revision.clone());
+        let mut applied = self.apply(source, &scan).await;
         let emptied = self.emptied(&scan);
         applied.failures.extend(emptied.iter().map(|file| {
             failure(file, None, "the file is empty; its objects stay. Delete the file to delete them".into())
         }));
-        let pruning = self.prune(source, &scan, &applied, emptied.first().copied());
-        let mut kept = Vec::new();
-        for item in &pruning.delete {
-            match apply::delete(&self.client, &mut self.kinds, item).await {
-                Ok(()) => tracing::info!(source = self.name, kind = item.kind, name = item.name, "pruned"),
-                Err(message) => {
-                    applied.failures.push(failure(&item.file, None, message));
-                    kept.push(Key::of(item));
+        let empty = emptied.first().map(|file| format!("{file} is empty"));
+        let pruning = plan::prune(&plan::Scan {
+            prune: source.spec.prune,
+            inventory: &self.inventory,
+            present: &self.present,
+            unclear: scan.unclear.as_deref().or(applied.unidentified.as_deref()).or(empty.as_deref()),
+            broken: &applied.failures.iter().map(|f| f.file.clone()).collect(),
+            touched: &touched,
+            elsewhere: &self.registry.elsewhere(&self.name),
+            rewritten: rewritten.as_deref(),
+            absent_since: &self.absent_since,
+            revision: &revision,
+            allowed: source.annotations().get(ALLOW_PRUNE) == Some(&revision),
+            now_ms: Timestamp::now().as_millisecond(),
+        });
+        let kept = self.delete(&pruning, &mut applied).await;
+        self.merge(&applied, &pruning, &kept);
+        let readiness = readiness(&self.client, &mut self.kinds, wanted(&self.inventory, &self.present)).await;
+        if readiness.as_ref().map_or(true, |r| r.missing) {
+            applied.again_after(RETRY);
+        }
+        let pass = Pass {
+            revision: &revision,
+            failures: &applied.failures,
+            blocked: pruning.blocked.as_deref(),
+            readiness: &readiness,
+            fetched: fetched.as_ref(),
+            inventory: &self.inventory,
+        };
+        let status = report::status(source, self.said.as_ref(), &pass, Timestamp::now());
+        let converged = is_true(&status.conditions, CONVERGED);
+        if let Err(error) = self.say(source, status).await {
+            tracing::warn!(source = self.name, %error, "cannot write the status of a source");
+            applied.again_after(RETRY);
+        }
+        if !applied.failures.is_empty() {
+            applied.again_after(REFUSED);
+        }
+        match (pruning.absent_since.is_empty(), &pruning.blocked) {
+            (true, None) if applied.failures.is_empty() => self.origin.settle(&revision).await,
+            (false, None) => applied.again_after(MIN_ABSENCE),
+            _ => {}
+        }
+        self.absent_since = pruning.absent_since;
+        Rest { again: applied.again, converged }
+    }
+
+    /// Namespaces and definitions first, then what others refer to, then the rest; what is of one rank, together.
+    async fn apply(&mut self, source: &Source, scan: &Scan) -> Applied {
+        let mut applied = Applied { failures: scan.failures.clone(), ..Applied::default() };
+        let defined = manifest::defined(scan.manifests.iter());
+        let mut ranks: BTreeMap<u8, Vec<&Manifest>> = BTreeMap::new();
+        for manifest in &scan.manifests {
+            let (api_version, kind) =
+                (manifest::text(&manifest.value, "apiVersion"), manifest::text(&manifest.value, "kind"));
+            ranks.entry(rank(api_version, kind)).or_default().push(manifest);
+        }
+        for manifests in ranks.into_values() {
+            let mut resolved = Vec::new();
+            for one in manifests {
+                match manifest::resolve(&self.client, &mut self.kinds, &source.spec, &defined, one).await {
+                    Ok(one) => resolved.extend(first_of_its_name(one, &mut applied)),
+                    Err(failure) => {
+                        let why = format!("{} names an object that is not understood", one.file.name);
+                        applied.unidentified = Some(why);
+                        applied.failures.push(failure);
+                    }
+                }
+            }
+            // Before asking whose they are: of two that ask at once, one is to see the other.
+            self.registry.wants(&self.name, applied.present.keys().cloned().collect());
+            let resolved = self.uncontested(resolved, &mut applied);
+            match self.note(source, &resolved).await {
+                Ok(()) => self.apply_all(source, &resolved, &mut applied).await,
+                Err(error) => {
+                    let why = format!("cannot note what is about to be applied: {error}");
+                    applied.failures.extend(resolved.iter().map(|one| one.manifest.failure("", why.clone())));
+                    applied.again_after(RETRY);
                 }
             }
         }
-        self.merge(&applied, &pruning, &kept);
-        let readiness = apply::readiness(&self.client, &mut self.kinds, &self.inventory).await;
-        let status = self.status(source, &scan, &applied.failures, &pruning, &readiness);
-        let converged = crate::api::conditions::is_true(&status.conditions, CONVERGED);
-        let written = self.say(source, status).await;
-        let retry = (!written || applied.ending || readiness.as_ref().is_ok_and(|r| r.missing) || readiness.is_err())
-            .then_some(Duration::from_secs(1));
-        // Refused manifests may be right after somebody changed something else: a namespace, a definition, a field's owner.
-        let failed = (!applied.failures.is_empty()).then_some(Duration::from_secs(10));
-        let absent = (!pruning.absent_since.is_empty() && pruning.blocked.is_none()).then_some(MIN_ABSENCE);
-        self.absent_since = pruning.absent_since;
-        Rest { again: [retry, failed, absent].into_iter().flatten().min(), converged }
+        self.registry.wants(&self.name, applied.present.keys().cloned().collect());
+        self.present = applied.present.keys().cloned().collect();
+        applied
+    }
+
+    /// Without what belongs to another Source.
+    fn uncontested<'a>(&self, resolved: Vec<Resolved<'a>>, applied: &mut Applied) -> Vec<Resolved<'a>> {
+        let (mut ours, mut contested) = (Vec::new(), Vec::new());
+        for one in resolved {
+            match self.registry.owner(&self.name, &one.key) {
+                None => ours.push(one),
+                Some(owner) => contested.push((owner, one)),
+            }
+        }
+        for (owner, Resolved { manifest, item, value: _, kind: _, key }) in contested {
+            let why = format!(
+                "{} {:?} comes from source {owner:?} already and is left to it; keep it in one of the two",
+                item.kind, item.name
+            );
+            applied.failures.push(manifest.failure("metadata.name", why));
+            applied.not_ours.insert(key);
+            applied.again_after(CONTESTED);
+        }
+        ours
+    }
+
+    /// Writes down what is about to be applied for the first time: should we end before we can say that it was, it is known
+    /// all the same.
+    async fn note(&mut self, source: &Source, resolved: &[Resolved<'_>]) -> kube::Result<()> {
+        let known: BTreeSet<Key> = self.inventory.iter().map(Key::of).collect();
+        let fresh: Vec<InventoryItem> =
+            resolved.iter().filter(|one| !known.contains(&one.key)).map(|one| one.item.clone()).collect();
+        if fresh.is_empty() {
+            return Ok(());
+        }
+        let mut inventory = self.inventory.clone();
+        inventory.extend(fresh);
+        let status = SourceStatus { inventory: inventory.clone(), ..self.said.clone().unwrap_or_default() };
+        self.write(source, status).await?;
+        self.inventory = inventory;
+        self.registry.has(&self.name, self.inventory.iter().map(Key::of).collect());
+        Ok(())
+    }
+
+    async fn apply_all(&self, source: &Source, resolved: &[Resolved<'_>], applied: &mut Applied) {
+        let applier = Applier {
+            client: &self.client,
+            registry: &self.registry,
+            source: &self.name,
+            conflict: source.spec.conflict,
+        };
+        for outcome in applier.all(resolved).await {
+            match outcome {
+                Outcome::Applied(item) => applied.items.push(item),
+                Outcome::Ending(key, failure) => {
+                    applied.not_ours.insert(key);
+                    applied.failures.push(failure);
+                    applied.again_after(RETRY);
+                }
+                Outcome::Refused(key, failure) => {
+                    applied.not_ours.insert(key);
+                    applied.failures.push(failure);
+                }
+                Outcome::Unanswered(failure) => {
+                    applied.failures.push(failure);
+                    applied.again_after(RETRY);
+                }
+            }
+        }
     }
 
     /// Empty files from which objects came: an editor truncates before it writes.
@@ -168,140 +326,74 @@ impl Follower {
         scan.empty.iter().filter(known).map(String::as_str).collect()
     }
 
-    fn prune(&self, source: &Source, scan: &Scan, applied: &Applied, emptied: Option<&str>) -> Pruning {
-        let empty = emptied.map(|file| format!("{file} is empty"));
-        let unclear = scan.unclear.as_deref().or(applied.unidentified.as_deref()).or(empty.as_deref());
-        plan::prune(&plan::Scan {
-            prune: source.spec.prune,
-            inventory: &self.inventory,
-            present: &applied.present,
-            unclear,
-            absent_since: &self.absent_since,
-            allowed: source.annotations().get(ALLOW_PRUNE) == Some(&scan.revision),
-            now_ms: Timestamp::now().as_millisecond(),
-        })
+    /// Says which could not be deleted.
+    async fn delete(&mut self, pruning: &Pruning, applied: &mut Applied) -> Vec<Key> {
+        let mut kept = Vec::new();
+        for item in &pruning.delete {
+            match apply::delete(&self.client, &mut self.kinds, &self.name, item).await {
+                Ok(()) => tracing::info!(source = self.name, kind = item.kind, name = item.name, "pruned"),
+                Err(message) => {
+                    applied.failures.push(failure(&item.file, None, message));
+                    kept.push(Key::of(item));
+                }
+            }
+        }
+        kept
     }
 
-    /// What was applied now, and what was applied before and is neither applied now nor deleted.
+    /// What was applied now, and what was applied before and is neither applied now, nor deleted, nor let go.
     fn merge(&mut self, applied: &Applied, pruning: &Pruning, kept: &[Key]) {
-        let fresh: std::collections::BTreeSet<Key> = applied.items.iter().map(Key::of).collect();
-        let deleted: std::collections::BTreeSet<Key> =
-            pruning.delete.iter().map(Key::of).filter(|k| !kept.contains(k)).collect();
+        let fresh: BTreeSet<Key> = applied.items.iter().map(Key::of).collect();
+        let mut gone: BTreeSet<Key> = pruning.delete.iter().map(Key::of).filter(|k| !kept.contains(k)).collect();
+        gone.extend(pruning.release.iter().cloned());
+        let registry = self.registry.clone();
+        let name = self.name.clone();
         self.inventory.retain(|item| {
             let key = Key::of(item);
-            !fresh.contains(&key) && !deleted.contains(&key)
+            // A manifest that is refused now may have been applied before; then its object stays ours.
+            let lost =
+                applied.not_ours.contains(&key) && (item.uid.is_empty() || registry.owner(&name, &key).is_some());
+            !fresh.contains(&key) && !gone.contains(&key) && !lost
         });
         self.inventory.extend(applied.items.iter().cloned());
         self.inventory.sort_by(|a, b| (&a.file, &a.kind, &a.name).cmp(&(&b.file, &b.kind, &b.name)));
-        self.inventory.truncate(MAX_INVENTORY);
+        self.registry.has(&self.name, self.inventory.iter().map(Key::of).collect());
     }
 
-    fn status(
-        &self,
-        source: &Source,
-        scan: &Scan,
-        failures: &[Failure],
-        pruning: &Pruning,
-        readiness: &Result<Readiness, String>,
-    ) -> SourceStatus {
-        let before = self.said.as_ref();
-        let complete = failures.is_empty();
-        let mut verdicts = vec![match failures.first() {
-            None => Verdict::new(READY, Truth::True, "Applied", format!("{} objects", self.inventory.len())),
-            Some(first) => {
-                let line = first.line.map(|l| format!(":{l}")).unwrap_or_default();
-                let more =
-                    if failures.len() > 1 { format!(" (and {} more)", failures.len() - 1) } else { String::new() };
-                let message = shorten(&format!("{}{line}: {}{more}", first.file, first.message), 1000);
-                Verdict::new(READY, Truth::False, "Failed", message)
-            }
-        }];
-        if !complete {
-            verdicts.push(Verdict { kind: STALLED.into(), status: Truth::True, ..verdicts[0].clone() });
-        }
-        verdicts.push(match readiness {
-            Ok(readiness) => convergence(readiness, complete),
-            Err(message) => Verdict::new(CONVERGED, Truth::Unknown, "Unknown", message.clone()),
-        });
-        if complete && verdicts.iter().any(|v| v.kind == CONVERGED && v.status != Truth::True) {
-            let waiting = verdicts.iter().find(|v| v.kind == CONVERGED).cloned();
-            verdicts.extend(waiting.map(|v| Verdict { kind: RECONCILING.into(), status: Truth::True, ..v }));
-        }
-        if let Some(why) = &pruning.blocked {
-            verdicts.push(Verdict::new(PRUNE_BLOCKED, Truth::True, "Guarded", why.clone()));
-        }
-        verdicts.sort_by(|a, b| a.kind.cmp(&b.kind));
-        let (generation, now) = (source.metadata.generation, to_seconds(Timestamp::now()));
-        let conditions = before.map_or(&[][..], |s| &s.conditions);
-        let count = |n: usize| Some(i32::try_from(n).unwrap_or(i32::MAX));
-        SourceStatus {
-            observed_generation: generation,
-            revision: match complete {
-                true => Some(scan.revision.clone()),
-                false => before.and_then(|s| s.revision.clone()),
-            },
-            applied: count(self.inventory.len()),
-            failed: count(failures.len()),
-            failures: failures.iter().take(MAX_FAILURES).cloned().collect(),
-            inventory: self.inventory.clone(),
-            conditions: verdicts.iter().map(|v| v.over(conditions, generation, &now)).collect(),
-        }
-    }
-
-    /// Whether the status is stored.
-    async fn say(&mut self, source: &Source, status: SourceStatus) -> bool {
+    async fn say(&mut self, source: &Source, status: SourceStatus) -> kube::Result<()> {
         if self.said.as_ref() == Some(&status) {
-            return true;
+            return Ok(());
         }
+        let before = self.said.clone();
+        self.write(source, status.clone()).await?;
+        report::tell(source, before.as_ref(), &status);
+        Ok(())
+    }
+
+    async fn write(&mut self, source: &Source, status: SourceStatus) -> kube::Result<()> {
         let api: Api<Source> = Api::all(self.client.clone());
-        match write::status(&api, source, MANAGER, &status).await {
-            Ok(_) => {
-                self.said = Some(status);
-                true
-            }
-            Err(error) => {
-                tracing::warn!(source = self.name, %error, "cannot write the status of a source");
-                false
-            }
-        }
+        write::status(&api, source, MANAGER, &status).await?;
+        self.said = Some(status);
+        Ok(())
     }
 }
 
-fn convergence(readiness: &Readiness, complete: bool) -> Verdict {
-    let Readiness { waiting, missing: _ } = readiness;
-    match waiting.len() {
-        0 if complete => Verdict::new(CONVERGED, Truth::True, "AllReady", "every object is Ready at its generation"),
-        0 => Verdict::new(CONVERGED, Truth::False, "Failed", "some manifests could not be applied; see failures"),
-        n => {
-            let named = waiting.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join("; ");
-            let more = n.saturating_sub(NAMED);
-            let more = if more > 0 { format!("; and {more} more") } else { String::new() };
-            Verdict::new(CONVERGED, Truth::False, "Waiting", shorten(&format!("{named}{more}"), 1000))
-        }
+/// Of several manifests of one object the first counts.
+fn first_of_its_name<'a>(one: Resolved<'a>, applied: &mut Applied) -> Option<Resolved<'a>> {
+    if let Some(file) = applied.present.get(&one.key) {
+        let why = format!("{} {:?} is already defined in {file}; keep one of the two", one.item.kind, one.item.name);
+        applied.failures.push(one.manifest.failure("metadata.name", why));
+        return None;
     }
+    applied.present.insert(one.key.clone(), one.item.file.clone());
+    Some(one)
 }
 
-type Identity = Option<(u64, u64)>;
-
-/// A directory that was deleted and made anew is another one, and its watch is dead.
-fn identity(path: &Path) -> Identity {
-    use std::os::unix::fs::MetadataExt;
-    path.metadata().ok().map(|m| (m.dev(), m.ino()))
+/// Objects that are applied and still in the files.
+fn wanted<'a>(inventory: &'a [InventoryItem], present: &'a BTreeSet<Key>) -> impl Iterator<Item = &'a InventoryItem> {
+    inventory.iter().filter(|item| !item.uid.is_empty() && present.contains(&Key::of(item)))
 }
 
-/// `None` where the system cannot watch the directory; looking at it goes on in any case.
-fn watch(path: &Path, told: Arc<Notify>) -> Option<(Identity, RecommendedWatcher)> {
-    let identity = identity(path);
-    let handler = move |_: notify::Result<notify::Event>| told.notify_one();
-    let watcher = notify::recommended_watcher(handler).and_then(|mut watcher| {
-        watcher.watch(path, RecursiveMode::Recursive)?;
-        Ok(watcher)
-    });
-    match watcher {
-        Ok(watcher) => Some((identity, watcher)),
-        Err(error) => {
-            tracing::debug!(path = %path.display(), %error, "the directory is looked at instead of watched");
-            None
-        }
-    }
+fn asked<'a>(source: &'a Source, annotation: &str) -> Option<&'a String> {
+    source.annotations().get(annotation)
 }

@@ -1,3 +1,10 @@
+//! Sources: from files, and from commits, to objects, with real files and real git.
+
+mod claims;
+mod git;
+mod habits;
+mod texts;
+
 use std::time::{Duration, Instant};
 
 use kube::Api;
@@ -19,8 +26,24 @@ fn agents(count: usize) -> String {
 }
 
 async fn source(world: &World) -> Source {
+    named(world, "manifests").await
+}
+
+async fn named(world: &World, name: &str) -> Source {
     let sources: Api<Source> = Api::all(world.client.clone());
-    eventually("the default source", async || sources.get_opt("manifests").await.unwrap()).await
+    eventually(name, async || sources.get_opt(name).await.unwrap()).await
+}
+
+/// A Source of this name and spec.
+async fn make(world: &World, name: &str, spec: serde_json::Value) {
+    let source = serde_json::json!({
+        "apiVersion": "regatta.dev/v1alpha1", "kind": "Source", "metadata": {"name": name}, "spec": spec,
+    });
+    world.apply_value(source).await;
+}
+
+fn one_agent(name: &str, spec: &str) -> String {
+    format!("---\napiVersion: regatta.dev/v1alpha1\nkind: Agent\nmetadata: {{name: {name}}}\nspec: {{{spec}}}\n")
 }
 
 /// The number of objects in the inventory, once a pass has said so.
@@ -73,6 +96,7 @@ async fn an_error_is_told_with_its_line_within_a_second_and_the_rest_goes_on() {
     println!("failure told after {:?}", wrote.elapsed());
     assert_eq!((told.file.as_str(), told.line), ("bad.yaml", Some(6)), "{told:?}");
     assert!(told.message.contains("spec.brnch"), "{}", told.message);
+    assert!(told.snippet.as_deref().is_some_and(|s| s.contains(">    6 |   brnch: x")), "{told:?}");
 
     write(&world.manifests(), "broken.yaml", "a: [1\nb: 2\n");
     write(&world.manifests(), "good.yaml", &agents(1));
@@ -140,4 +164,95 @@ async fn what_others_delete_comes_back() {
     let old = source(&world).await.status.unwrap().inventory[0].uid.clone();
     let anew = async || world.agents().get_opt("a0").await.unwrap().filter(|a| a.metadata.uid.as_ref() != Some(&old));
     eventually("the agent again", anew).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn edits_made_while_nobody_looked_converge_at_the_start() {
+    let mut world = World::start().await;
+    source(&world).await;
+    write(&world.manifests(), "a.yaml", &agents(3));
+    write(&world.manifests(), "b.yaml", &one_agent("b", "run: Running"));
+    settles(&world, 4).await;
+    world.stop_controllers().await;
+    write(&world.manifests(), "a.yaml", &agents(2));
+    write(&world.manifests(), "b.yaml", &one_agent("b", "run: Stopped"));
+    write(&world.manifests(), "c.yaml", &one_agent("c", "run: Running"));
+    world.start_controllers();
+    let there = async || {
+        let mut names: Vec<_> = world.agents().list(&Default::default()).await.unwrap().items;
+        names.sort_by_key(|a| a.metadata.name.clone());
+        let names: Vec<_> = names.iter().filter_map(|a| a.metadata.name.clone()).collect();
+        (names == ["a0", "a1", "b", "c"]).then_some(())
+    };
+    eventually("what the files say", there).await;
+    let stopped = async || {
+        let agent = serde_json::json!(world.agent("b").await);
+        (agent["spec"]["run"] == "Stopped").then_some(())
+    };
+    eventually("the changed agent", stopped).await;
+    settles(&world, 4).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_deleted_because_of_a_file_with_an_error() {
+    let world = World::start().await;
+    source(&world).await;
+    write(&world.manifests(), "fleet.yaml", &agents(2));
+    settles(&world, 2).await;
+    // The second is gone from the file, but the first is wrong now: the same slip of the keyboard, as like as not.
+    write(&world.manifests(), "fleet.yaml", &one_agent("a0", "brnch: x"));
+    let blocked = async || find(&source(&world).await.status?.conditions, PRUNE_BLOCKED).cloned();
+    assert!(eventually("the guard", blocked).await.message.contains("correct fleet.yaml first"));
+    nothing_goes(&world, 2).await;
+    write(&world.manifests(), "fleet.yaml", &one_agent("a0", "run: Running"));
+    settles(&world, 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_prune_what_goes_from_the_files_stays() {
+    let world = World::start().await;
+    let directory = tempfile::tempdir().unwrap();
+    write(directory.path(), "fleet.yaml", &agents(2));
+    make(&world, "keeper", serde_json::json!({"path": directory.path(), "prune": "Disabled"})).await;
+    let has = async |count: usize| {
+        eventually("the inventory", async || {
+            (named(&world, "keeper").await.status?.inventory.len() == count).then_some(())
+        })
+        .await;
+    };
+    has(2).await;
+    write(directory.path(), "fleet.yaml", &agents(1));
+    has(1).await;
+    nothing_goes(&world, 2).await;
+    eventually("ready", async || is(&named(&world, "keeper").await, READY, "True")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_conflict_is_reported_with_its_owner_or_forced() {
+    let world = World::start().await;
+    world.apply(&one_agent("a", "run: Stopped")).await;
+    let directory = tempfile::tempdir().unwrap();
+    write(directory.path(), "a.yaml", &one_agent("a", "run: Running"));
+    make(&world, "polite", serde_json::json!({"path": directory.path()})).await;
+    let failure = async || named(&world, "polite").await.status?.failures.into_iter().next();
+    let told = eventually("the conflict", failure).await;
+    assert!(told.message.contains("conflict with \"test\"") && told.message.contains("spec.run"), "{told:?}");
+    assert_eq!(serde_json::json!(world.agent("a").await)["spec"]["run"], "Stopped");
+    make(&world, "polite", serde_json::json!({"path": directory.path(), "conflict": "Force"})).await;
+    let forced = async || (serde_json::json!(world.agent("a").await)["spec"]["run"] == "Running").then_some(());
+    eventually("the manifest's value", forced).await;
+    let managers: Vec<_> = world.agent("a").await.metadata.managed_fields.unwrap_or_default();
+    assert!(managers.iter().any(|m| m.manager.as_deref() == Some("source/polite")), "{managers:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_others_changed_is_undone_after_the_period() {
+    let world = World::start().await;
+    let directory = tempfile::tempdir().unwrap();
+    write(directory.path(), "a.yaml", &one_agent("a", "run: Stopped"));
+    make(&world, "strict", serde_json::json!({"path": directory.path(), "conflict": "Force", "period": "1s"})).await;
+    eventually("the agent", async || world.agents().get_opt("a").await.unwrap()).await;
+    world.patch_agent("a", serde_json::json!({"spec": {"run": "Running"}})).await;
+    let undone = async || (serde_json::json!(world.agent("a").await)["spec"]["run"] == "Stopped").then_some(());
+    eventually("the manifest's value again", undone).await;
 }

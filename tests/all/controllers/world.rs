@@ -16,7 +16,7 @@ use regatta::api::conditions::{READY, Truth, Verdict};
 use regatta::api::link::{Desired, Heartbeat, Hello, HostInfo, Observed, ObservedRepo, Welcome, Workspace};
 use regatta::api::{Activity, Agent, crds};
 use regatta::apiserver::{ApiServer, Options, User};
-use regatta::controller::{self, ControllerOptions};
+use regatta::controller::{self, ControllerOptions, Manifests};
 use regatta::gateway::hosts::Hosts;
 use regatta::gateway::links::HostLinks;
 use regatta::link::{Link, Side, pair};
@@ -32,7 +32,8 @@ pub struct World {
     hosts: Hosts,
     links: HostLinks,
     tasks: JoinSet<()>,
-    _server: ApiServer,
+    server: ApiServer,
+    controllers: Option<(CancellationToken, tokio::task::JoinHandle<()>)>,
 }
 
 impl World {
@@ -43,11 +44,27 @@ impl World {
         let client = server.client(User::admin());
         let links = HostLinks::new();
         let hosts = Hosts::new(server.client(User::system("gateway")), links.clone());
-        let mut tasks = JoinSet::new();
-        let options = ControllerOptions { home: home.path().to_owned(), shutdown: CancellationToken::new() };
-        let controllers = server.client(User::system("controllers"));
-        tasks.spawn(async move { controller::run(controllers, options).await.unwrap() });
-        World { client, home, hosts, links, tasks, _server: server }
+        let mut world = World { client, home, hosts, links, tasks: JoinSet::new(), server, controllers: None };
+        world.start_controllers();
+        world
+    }
+
+    pub fn start_controllers(&mut self) {
+        let shutdown = CancellationToken::new();
+        let options = ControllerOptions {
+            home: self.home.path().to_owned(),
+            manifests: Manifests::Followed,
+            shutdown: shutdown.clone(),
+        };
+        let client = self.server.client(User::system("controllers"));
+        let running = tokio::spawn(async move { controller::run(client, options).await.unwrap() });
+        self.controllers = Some((shutdown, running));
+    }
+
+    pub async fn stop_controllers(&mut self) {
+        let (shutdown, running) = self.controllers.take().expect("they run");
+        shutdown.cancel();
+        running.await.unwrap();
     }
 
     /// A host connects and says hello with what it has.
