@@ -4,6 +4,7 @@
 
 mod apiserver;
 mod cli;
+mod controller_of_others;
 mod controllers;
 mod gateway;
 mod generated;

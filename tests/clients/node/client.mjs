@@ -67,8 +67,9 @@ async function definition() {
         type: 'object',
         required: ['colour'],
         properties: {
-          colour: { type: 'string', enum: ['red', 'green'] },
-          tails: { type: 'integer', default: 1, maximum: 99 },
+          // The typed model's names for what JavaScript reserves.
+          colour: { type: 'string', _enum: ['red', 'green'] },
+          tails: { type: 'integer', _default: 1, maximum: 99 },
         },
       },
       status: { type: 'object', properties: { height: { type: 'integer' } } },

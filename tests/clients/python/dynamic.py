@@ -49,9 +49,9 @@ def verbs(kites):
     equal((made.spec.tails, made.metadata.generation), (1, 1), "defaults and the generation of a new object")
     refused(ConflictError, lambda: kites.create(body=kite("one"), namespace=NAMESPACE))
     wrong = refused(UnprocessibleEntityError, lambda: kites.create(body=kite("bad", "pink"), namespace=NAMESPACE))
-    assert "spec.colour" in wrong.body.decode(), wrong.body
+    assert "spec.colour" in wrong.body, wrong.body
     wrong = refused(UnprocessibleEntityError, lambda: kites.create(body=kite("bad", "blue", tails=6), namespace=NAMESPACE))
-    assert "a blue kite has few tails" in wrong.body.decode(), wrong.body
+    assert "a blue kite has few tails" in wrong.body, wrong.body
     refused(NotFoundError, lambda: kites.get(name="none", namespace=NAMESPACE))
 
     merged = kites.patch(body={"spec": {"tails": 2}}, name="one", namespace=NAMESPACE, content_type="application/merge-patch+json")
@@ -91,7 +91,7 @@ def applies(kites):
     equal([line.name for line in both.spec.lines], ["left", "right"], "each manager has its own line")
     clash = kite("applied", lines=[{"name": "left", "length": 11}])
     conflict = refused(ConflictError, lambda: kites.server_side_apply(body=clash, namespace=NAMESPACE, field_manager="second"))
-    assert b'"first"' in conflict.body.replace(b"\\", b"") and b"length" in conflict.body, conflict.body
+    assert "first" in conflict.body and "length" in conflict.body, conflict.body
     forced = kites.server_side_apply(body=clash, namespace=NAMESPACE, field_manager="second", force_conflicts=True)
     equal([(line.name, line.length) for line in forced.spec.lines], [("left", 11)], "what is forced, and what is let go")
 
