@@ -67,8 +67,9 @@ impl Kinds {
         for word in words.split(',') {
             let kinds = self.lookup(word);
             if kinds.is_empty() {
-                let known: Vec<&str> = self.0.iter().map(|k| k.plural.as_str()).collect();
-                let known = known.join(", ");
+                // Events have two groups, and one name.
+                let listable = self.all().filter(|k| k.group != "events.k8s.io");
+                let known = listable.map(|k| k.plural.as_str()).collect::<Vec<_>>().join(", ");
                 return Err(Failure::new(Exit::NotFound, format!("the server has no kind {word:?}; it has: {known}")));
             }
             found.extend(kinds.into_iter().filter(|k| !found.contains(k)).collect::<Vec<_>>());

@@ -109,10 +109,8 @@ async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Result<T, String>) -
 async fn settled(api: &Api<Buoy>, name: &str, light: &str) -> Buoy {
     until(&format!("{name} shows {light}"), async || {
         let buoy = api.get(name).await.map_err(|e| e.to_string())?;
-        let wanted = BuoyStatus {
-            shows: light.into(),
-            observed_generation: buoy.metadata.generation.unwrap_or_default(),
-        };
+        let wanted =
+            BuoyStatus { shows: light.into(), observed_generation: buoy.metadata.generation.unwrap_or_default() };
         if buoy.status.as_ref() == Some(&wanted) { Ok(buoy) } else { Err(format!("{buoy:?}")) }
     })
     .await

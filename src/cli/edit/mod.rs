@@ -85,7 +85,8 @@ impl Subject<'_> {
                     say(format_args!("{} not edited: nothing was changed", self.reference));
                     return copy.discard();
                 }
-                let failure = Failure::failed(format!("cannot edit {}: it was left as it was refused", self.reference));
+                let failure =
+                    Failure::failed(format!("cannot edit {}: what was refused was not changed", self.reference));
                 return Err(copy.keep(failure));
             }
             first = false;

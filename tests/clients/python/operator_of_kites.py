@@ -3,6 +3,7 @@ server dies under it."""
 
 import asyncio
 import collections
+import logging
 import threading
 
 import kopf
@@ -64,6 +65,8 @@ class Operator(threading.Thread):
 
 
 def main():
+    # That it tries again while the server is away is its business.
+    logging.getLogger("kopf").setLevel(logging.ERROR)
     config.load_kube_config()
     crds, kites, core = client.ApiextensionsV1Api(), client.CustomObjectsApi(), client.CoreV1Api()
     crds.create_custom_resource_definition(DEFINITION)
