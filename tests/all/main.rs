@@ -6,6 +6,7 @@ mod apiserver;
 mod cli;
 mod controller_of_others;
 mod controllers;
+mod faults;
 mod gateway;
 mod generated;
 mod harness;
