@@ -5,7 +5,7 @@ SCALE ?= full
 BINARY := target/release/regatta
 WEB := web/dist/index.html
 
-.PHONY: run test bench fmt lint build generate setup-run setup-test clean
+.PHONY: run test test-clients bench fmt lint build generate setup-run setup-test clean
 
 run: setup-run build              ## build and start: prints the URL, the kubeconfig and the next command
 	@exec $(BINARY) up
@@ -21,6 +21,10 @@ test: setup-test $(WEB)           ## the whole suite; needs no cluster and no ag
 	$(CARGO) test --locked
 	cd web && npm test
 	cd web && npm run --silent e2e
+
+test-clients: setup-test $(WEB)   ## programs of the Python and JavaScript client libraries against a server of their own
+	$(CARGO) build --locked
+	REGATTA=$${CARGO_TARGET_DIR:-target}/debug/regatta tests/clients/run
 
 bench: setup-run $(WEB)           ## the tables of docs/measurements.md; SCALE=small for a quick look
 	SCALE=$(SCALE) $(CARGO) bench --locked --bench all

@@ -1,9 +1,11 @@
 //! `regatta apply`: manifests onto the server, by server-side apply.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
 
 use super::failure::{Cause, DONE, Exit, Failure, Outcome};
 use super::kinds::{Kind, Kinds, Scope};
@@ -14,6 +16,9 @@ use super::server::{Global, Server};
 
 /// Who sets the fields that this program applies.
 pub const MANAGER: &str = "regatta-cli";
+
+/// How long a server may take until it serves a kind whose definition it has accepted.
+const ESTABLISHED: Duration = Duration::from_secs(15);
 
 pub const APPLY_PATCH: &str = "application/apply-patch+yaml";
 
@@ -32,6 +37,20 @@ pub struct Apply {
     output: Option<Format>,
 }
 
+/// How something is applied.
+#[derive(Clone, Copy, Debug)]
+pub struct Wish {
+    pub force_conflicts: bool,
+    pub dry_run: bool,
+}
+
+/// An object before and after.
+pub struct Applied {
+    pub kind: Kind,
+    pub before: Option<Value>,
+    pub after: Value,
+}
+
 impl Apply {
     pub async fn run(self, global: &Global) -> Outcome {
         let mut manifests = manifest::read_all(&self.file)?;
@@ -41,14 +60,18 @@ impl Apply {
         let server = Server::reach(global).await?;
         manifests.sort_by_key(rank);
         let mut kinds = Kinds::discover(&server.client).await?;
+        let wish = Wish { force_conflicts: self.force_conflicts, dry_run: self.dry_run };
         let mut worst: Option<Failure> = None;
         for manifest in &manifests {
-            if kind_of(&kinds, manifest).is_none() {
-                // A definition that was applied a moment ago brings its kind along.
-                kinds = Kinds::discover(&server.client).await?;
+            if kind_of(&kinds, manifest).is_none() && !self.dry_run && is_defined_by(manifest, &manifests) {
+                kinds = served(&server, manifest).await?;
             }
-            if let Err(failure) = self.one(&server, &kinds, manifest).await {
-                if failure.exit == Exit::Done {
+            let done = match one(&server, &kinds, manifest, wish).await {
+                Ok(applied) => self.report(manifest, applied),
+                Err(failure) => Err(failure),
+            };
+            if let Err(failure) = done {
+                if failure.exit == Exit::Done || manifests.len() == 1 {
                     return Err(failure);
                 }
                 say(&failure.message);
@@ -59,49 +82,72 @@ impl Apply {
         worst.map_or(DONE, |f| Err(Failure::new(f.exit, format!("not everything of {all} objects could be applied"))))
     }
 
-    async fn one(&self, server: &Server, kinds: &Kinds, manifest: &Manifest) -> Result<(), Failure> {
-        let (version, kind_name) = (manifest.text("/apiVersion"), manifest.text("/kind"));
-        let name = manifest.text("/metadata/name").unwrap_or_default();
-        let place = manifest.place();
-        let kind = kind_of(kinds, manifest).ok_or_else(|| {
-            let (version, kind) = (version.unwrap_or_default(), kind_name.unwrap_or_default());
-            Failure::failed(format!("{place}: the server has no kind {kind} of {version}"))
-        })?;
-        let namespace = manifest.text("/metadata/namespace").unwrap_or(&server.namespace);
-        let path = format!("{}/{}", kind.path(Some(namespace)), encoded(name));
-        let wrong = |error: kube::Error| {
-            let place = field_in(&error).map_or_else(|| manifest.place(), |field| manifest.place_of(&field));
-            let Cause { exit, text } = error.into();
-            Failure::new(exit, format!("{place}: cannot apply {}: {text}", reference(&kind.singular, name)))
-        };
-        let before = match request::get(&server.client, &path, request::JSON).await {
-            Ok(object) => Some(object),
-            Err(kube::Error::Api(status)) if status.code == 404 => None,
-            Err(error) => return Err(wrong(error)),
-        };
-        let options = query(&[
-            ("fieldManager", Some(MANAGER.into())),
-            ("fieldValidation", Some("Strict".into())),
-            ("force", self.force_conflicts.then(|| "true".into())),
-            ("dryRun", self.dry_run.then(|| "All".into())),
-        ]);
-        let body = in_namespace(manifest.object.clone(), kind, namespace);
-        let applied = request::patch(&server.client, &format!("{path}{options}"), APPLY_PATCH, &body).await;
-        let applied = applied.map_err(wrong)?;
-        self.report(kind, name, before.as_ref(), applied)
-    }
-
-    fn report(&self, kind: &Kind, name: &str, before: Option<&Value>, applied: Value) -> Result<(), Failure> {
-        let reference = reference(&kind.singular, name);
+    fn report(&self, manifest: &Manifest, applied: Applied) -> Result<(), Failure> {
+        let Applied { kind, before, after } = applied;
+        let reference = reference(&kind.singular, manifest.text("/metadata/name").unwrap_or_default());
         let dry = if self.dry_run { " (dry run)" } else { "" };
         match self.output {
             Some(Format::Name) => print(format_args!("{reference}\n")),
             Some(format @ (Format::Json | Format::Yaml)) => {
                 let separator = if format == Format::Yaml { "---\n" } else { "" };
-                print(separator.to_owned() + &document(format, &without_managed_fields(applied))?)
+                print(separator.to_owned() + &document(format, &without_managed_fields(after))?)
             }
-            None | Some(Format::Wide) => print(format_args!("{reference} {}{dry}\n", change(before, &applied))),
+            None | Some(Format::Wide) => print(format_args!("{reference} {}{dry}\n", change(before.as_ref(), &after))),
         }
+    }
+}
+
+/// Applies one object. Errors name file and line.
+pub async fn one(server: &Server, kinds: &Kinds, manifest: &Manifest, wish: Wish) -> Result<Applied, Failure> {
+    let name = manifest.text("/metadata/name").unwrap_or_default();
+    let kind = kind_of(kinds, manifest).ok_or_else(|| {
+        let version = manifest.text("/apiVersion").unwrap_or_default();
+        let kind = manifest.text("/kind").unwrap_or_default();
+        Failure::failed(format!("{}: the server has no kind {kind} of {version}", manifest.place()))
+    })?;
+    let namespace = manifest.text("/metadata/namespace").unwrap_or(&server.namespace);
+    let path = format!("{}/{}", kind.path(Some(namespace)), encoded(name));
+    let wrong = |error: kube::Error| {
+        let place = field_in(&error).map_or_else(|| manifest.place(), |field| manifest.place_of(&field));
+        let Cause { exit, text } = error.into();
+        Failure::new(exit, format!("{place}: cannot apply {}: {text}", reference(&kind.singular, name)))
+    };
+    let before = match request::get(&server.client, &path, request::JSON).await {
+        Ok(object) => Some(object),
+        Err(kube::Error::Api(status)) if status.code == 404 => None,
+        Err(error) => return Err(wrong(error)),
+    };
+    let options = query(&[
+        ("fieldManager", Some(MANAGER.into())),
+        ("fieldValidation", Some("Strict".into())),
+        ("force", wish.force_conflicts.then(|| "true".into())),
+        ("dryRun", wish.dry_run.then(|| "All".into())),
+    ]);
+    let body = in_namespace(manifest.object.clone(), kind, namespace);
+    let after = request::patch(&server.client, &format!("{path}{options}"), APPLY_PATCH, &body).await;
+    Ok(Applied { kind: kind.clone(), before, after: after.map_err(wrong)? })
+}
+
+/// Whether one of the manifests is the definition of this one's kind.
+fn is_defined_by(manifest: &Manifest, manifests: &[Manifest]) -> bool {
+    let (version, kind) = (manifest.text("/apiVersion"), manifest.text("/kind"));
+    let group = version.and_then(|v| v.split_once('/')).map(|(group, _)| group);
+    manifests.iter().any(|m| {
+        m.text("/kind") == Some("CustomResourceDefinition")
+            && m.text("/spec/group") == group
+            && m.text("/spec/names/kind") == kind
+    })
+}
+
+/// The kinds, once a definition that was applied a moment ago is served.
+async fn served(server: &Server, manifest: &Manifest) -> Result<Kinds, Failure> {
+    let deadline = Instant::now() + ESTABLISHED;
+    loop {
+        let kinds = Kinds::discover(&server.client).await?;
+        if kind_of(&kinds, manifest).is_some() || Instant::now() >= deadline {
+            return Ok(kinds);
+        }
+        sleep(Duration::from_millis(200)).await;
     }
 }
 

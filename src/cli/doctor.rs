@@ -6,11 +6,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use clap::Args;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use serde_json::json;
 
-use super::failure::{DONE, Failure, Outcome};
+use super::failure::{Cause, DONE, Failure, Outcome};
+use super::kinds::Kinds;
 use super::output::{Format, document, print};
-use super::server::{Global, Server, kubeconfig_path};
+use super::request;
+use super::server::{Global, Place, Server, kubeconfig_path};
 use super::up::Running;
 use super::version::VERSION;
 
@@ -62,6 +65,7 @@ impl Doctor {
             disk_check(&home),
         ];
         checks.push(server_check(global).await?);
+        checks.extend(api_checks(global).await?);
         checks.extend(port_checks(&home)?);
         let problems = checks.iter().filter(|c| c.problem.is_some()).count();
         match self.output {
@@ -182,7 +186,7 @@ fn disk_check(home: &Path) -> Check {
 async fn server_check(global: &Global) -> Result<Check, Failure> {
     Ok(match Server::find(global).await? {
         Ok(server) => {
-            let version = Running::read(&server.home)?.map(|r| r.version);
+            let version = server.running()?.map(|r| r.version);
             match version {
                 Some(version) if version != VERSION => Check::problem(
                     "server",
@@ -192,9 +196,52 @@ async fn server_check(global: &Global) -> Result<Check, Failure> {
                 _ => Check::ok("server", format!("{} answers", server.url)),
             }
         }
-        Err(why) if global.server.is_some() => Check::problem("server", why, "check the URL, and that the server runs"),
+        Err(why) if global.target()?.place == Place::Elsewhere => {
+            let found = format!("{why} ({})", global.target()?.reason());
+            Check::problem("server", found, "check that it runs; `regatta context list` names others")
+        }
         Err(why) => Check::ok("server", format!("none runs ({why}); any verb starts one")),
     })
+}
+
+/// What a server that answers must have for us, and let us do.
+async fn api_checks(global: &Global) -> Result<Vec<Check>, Failure> {
+    let Ok(server) = Server::find(global).await? else { return Ok(Vec::new()) };
+    let kinds = match Kinds::discover(&server.client).await {
+        Ok(kinds) => kinds,
+        Err(failure) => {
+            return Ok(vec![Check::problem("kinds", failure.message, "ask who runs the server for access")]);
+        }
+    };
+    let has = |crd: &CustomResourceDefinition| {
+        kinds.all().any(|k| k.group == crd.spec.group && k.plural == crd.spec.names.plural)
+    };
+    let (here, missing): (Vec<_>, Vec<_>) = crate::api::crds().into_iter().partition(has);
+    let names: Vec<&str> = missing.iter().map(|crd| crd.spec.names.plural.as_str()).collect();
+    let found = match names.as_slice() {
+        [] => Check::ok("kinds", format!("all {} are there", here.len())),
+        names => Check::problem("kinds", format!("missing: {}", names.join(", ")), "regatta crd | kubectl apply -f -"),
+    };
+    Ok(vec![found, rights_check(&server).await])
+}
+
+async fn rights_check(server: &Server) -> Check {
+    let attributes = json!({"group": crate::api::GROUP, "resource": "agents", "verb": "create",
+                            "namespace": server.namespace});
+    let review = json!({"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview",
+                        "spec": {"resourceAttributes": attributes}});
+    let path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+    let way_out = "ask who runs the server for the role `edit` in this namespace";
+    match request::post(&server.client, path, &review).await {
+        Ok(answer) if answer["status"]["allowed"] == true => {
+            Check::ok("rights", format!("you may create agents in namespace {}", server.namespace))
+        }
+        Ok(_) => {
+            let found = format!("you may not create agents in namespace {}", server.namespace);
+            Check::problem("rights", found, way_out)
+        }
+        Err(error) => Check::problem("rights", Cause::from(error).text, way_out),
+    }
 }
 
 /// Ports matter only while no server of ours has them; a busy one is replaced at the start.

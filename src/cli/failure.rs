@@ -125,8 +125,22 @@ fn sentence(status: &kube::core::Status) -> String {
     match (status.message.trim(), status.reason.trim()) {
         ("", "") => format!("the server answered {}", status.code),
         ("", reason) => reason.to_owned(),
+        // The path itself is unknown, not the object.
+        (message, _) if status.code == 404 && message.contains("could not find the requested resource") => {
+            format!("{message}; a server without Regatta's kinds gets them by `regatta crd | kubectl apply -f -`")
+        }
+        (message, _) if is_apply_conflict(status) => {
+            let fields: Vec<&str> = message.lines().map(|l| l.trim().trim_start_matches("- ")).collect();
+            format!("{}; leave those fields out, or take them over with --force-conflicts", fields.join("; "))
+        }
         (message, _) => message.to_owned(),
     }
+}
+
+/// Somebody else set a field that an apply wants, as opposed to a write that came too late.
+fn is_apply_conflict(status: &kube::core::Status) -> bool {
+    let causes = status.details.as_ref().map(|d| d.causes.as_slice()).unwrap_or_default();
+    status.code == 409 && causes.iter().any(|c| c.reason == "FieldManagerConflict")
 }
 
 /// An error and its causes in one line, without those that only repeat what was said.

@@ -10,11 +10,20 @@ pub fn page() -> String {
         String::from("# The command line\n\nMade from the program's own help; `make generate` writes it anew.\n");
     page.push_str(&section("regatta", &mut root.clone()));
     for verb in root.get_subcommands_mut().filter(|c| !c.is_hide_set() && c.get_name() != "help") {
-        let title = format!("regatta {}", verb.get_name());
-        page.push_str(&section(&title, verb));
+        page.push_str(&sections("regatta", verb));
     }
     page.push_str(EXIT_CODES);
     page
+}
+
+/// A verb, and the verbs below it.
+fn sections(above: &str, verb: &mut clap::Command) -> String {
+    let title = format!("{above} {}", verb.get_name());
+    let mut text = section(&title, verb);
+    for below in verb.get_subcommands_mut().filter(|c| !c.is_hide_set() && c.get_name() != "help") {
+        text.push_str(&sections(&title, below));
+    }
+    text
 }
 
 fn section(title: &str, command: &mut clap::Command) -> String {
@@ -35,4 +44,7 @@ const EXIT_CODES: &str = "
 | 4 | the time is up |
 | 5 | refused: not allowed |
 | 6 | not delivered: a question is open, or the agent is gone |
+
+`diff` exits with 1 when there are differences, and with 2 or more when it cannot tell. `wait --exit-code` exits with
+the agent's own code.
 ";

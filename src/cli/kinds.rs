@@ -41,8 +41,8 @@ impl Kind {
     pub fn path(&self, namespace: Option<&str>) -> String {
         let root = if self.group.is_empty() { "/api" } else { "/apis" };
         let within = match (self.scope, namespace) {
-            (Scope::Namespaced, Some(namespace)) => format!("/namespaces/{namespace}"),
-            _ => String::new(),
+            (Scope::Namespaced, Some(namespace)) => format!("/namespaces/{}", super::request::encoded(namespace)),
+            (Scope::Namespaced, None) | (Scope::Cluster, _) => String::new(),
         };
         format!("{root}/{}{within}/{}", self.api_version(), self.plural)
     }
@@ -67,8 +67,9 @@ impl Kinds {
         for word in words.split(',') {
             let kinds = self.lookup(word);
             if kinds.is_empty() {
-                let known: Vec<&str> = self.0.iter().map(|k| k.plural.as_str()).collect();
-                let known = known.join(", ");
+                // Events have two groups, and one name.
+                let listable = self.all().filter(|k| k.group != "events.k8s.io");
+                let known = listable.map(|k| k.plural.as_str()).collect::<Vec<_>>().join(", ");
                 return Err(Failure::new(Exit::NotFound, format!("the server has no kind {word:?}; it has: {known}")));
             }
             found.extend(kinds.into_iter().filter(|k| !found.contains(k)).collect::<Vec<_>>());
@@ -85,6 +86,19 @@ impl Kinds {
                 Err(Failure::usage(format!("{word:?} means several kinds here: {}", all.join(", "))))
             }
         }
+    }
+
+    /// Our own kind, which most verbs are about.
+    pub fn agents(&self) -> Result<&Kind, Failure> {
+        self.0.iter().find(|k| k.is_agent()).ok_or_else(|| {
+            let why = "this server has no Agents; `regatta crd | kubectl apply -f -` brings Regatta's kinds";
+            Failure::new(Exit::NotFound, why)
+        })
+    }
+
+    /// Every kind that can be listed.
+    pub fn all(&self) -> impl Iterator<Item = &Kind> {
+        self.0.iter().filter(|k| k.verbs.iter().any(|v| v == "list"))
     }
 
     /// The kind of a manifest.
@@ -146,11 +160,11 @@ fn kind_of(group: &str, version: &str, resource: APIResourceDiscovery) -> Option
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
     use serde_json::json;
 
-    fn kinds() -> Kinds {
+    pub fn kinds() -> Kinds {
         let resource = |plural: &str, kind: &str, short: &str, scope: &str, category: &[&str]| {
             json!({"resource": plural, "responseKind": {"group": "", "version": "", "kind": kind}, "scope": scope,
                    "singularResource": kind.to_lowercase(), "verbs": ["get", "list"], "shortNames": [short],

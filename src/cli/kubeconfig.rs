@@ -3,8 +3,8 @@
 use clap::Args;
 
 use super::failure::{DONE, Outcome};
-use super::output::print;
-use super::server::{Global, Server, kubeconfig_path};
+use super::output::{print, say};
+use super::server::{Global, Server};
 
 #[derive(Args, Debug)]
 pub struct Kubeconfig {}
@@ -12,7 +12,17 @@ pub struct Kubeconfig {}
 impl Kubeconfig {
     pub async fn run(self, global: &Global) -> Outcome {
         let server = Server::reach(global).await?;
-        print(format_args!("{}\n", kubeconfig_path(&server.home).display()))?;
+        let target = &server.target;
+        print(format_args!("{}\n", target.shown_files()))?;
+        // A path says neither; kubectl has the same flags.
+        if let Some(url) = &target.url {
+            say(format_args!("note: give kubectl `--server {url}` as well"));
+        }
+        if let Some(context) = &target.context
+            && target.kubeconfig()?.current_context.as_ref() != Some(context)
+        {
+            say(format_args!("note: give kubectl `--context {context}` as well"));
+        }
         DONE
     }
 }

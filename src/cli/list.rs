@@ -6,10 +6,11 @@ use kube::Api;
 use kube::api::ListParams;
 use serde_json::{Value, json};
 
+use super::colour::Palette;
 use super::failure::{DONE, Outcome, cannot};
 use super::output::{Format, document, print, reference, say, without_managed_fields};
 use super::server::{Global, Server};
-use super::table::{align, since};
+use super::table::{Layout, since};
 use crate::api::conditions::{READY, find};
 use crate::api::{Agent, AgentStatus};
 
@@ -58,7 +59,7 @@ impl List {
         let header: Vec<String> = header.into_iter().map(String::from).collect();
         let now = Timestamp::now();
         let rows: Vec<Vec<String>> = agents.iter().map(|a| row(a, self.all_namespaces, wide, now)).collect();
-        print(align(Some(&header), &rows))
+        print(Layout::new(Palette::of_stdout()).text(Some(&header), &rows))
     }
 }
 

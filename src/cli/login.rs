@@ -7,7 +7,6 @@ use super::failure::{DONE, Failure, Outcome, cannot};
 use super::output::print;
 use super::request;
 use super::server::{Global, Place, Server};
-use super::up::Running;
 
 #[derive(Args, Debug)]
 pub struct Login {}
@@ -19,7 +18,8 @@ impl Login {
             let why = "its address is not known from here; run `regatta login` on the server's machine";
             return Err(cannot("make a link to the web app", why));
         }
-        let running = Running::read(&server.home)?
+        let running = server
+            .running()?
             .ok_or_else(|| Failure::failed("cannot make a link to the web app: the server does not say where it is"))?;
         let answer = request::post(&server.client, "/auth/codes", &json!({}))
             .await

@@ -7,9 +7,14 @@ pub mod help;
 
 mod apply;
 mod attach;
+mod colour;
 mod completions;
+mod context;
 mod delete;
+mod describe;
+mod diff;
 mod doctor;
+mod edit;
 mod failure;
 mod get;
 mod kinds;
@@ -19,6 +24,7 @@ mod login;
 mod logs;
 mod manifest;
 mod names;
+mod objects;
 mod output;
 mod request;
 mod run;
@@ -28,6 +34,7 @@ mod server;
 mod status;
 mod stop;
 mod table;
+mod target;
 mod until;
 mod up;
 mod version;
@@ -71,7 +78,7 @@ enum Verb {
     Logs(logs::Logs),
     /// Send input to an agent
     Send(send::Send),
-    /// Wait until an agent is finished, or as you need it
+    /// Wait until an agent is finished, or an object is as you need it
     Wait(wait::Wait),
     /// Stop agents, politely; everything is kept
     Stop(stop::Stop),
@@ -83,10 +90,18 @@ enum Verb {
     Apply(apply::Apply),
     /// Show objects of any kind
     Get(get::Get),
+    /// Show all there is to know of an object: what it should be, what it is, what happened
+    Describe(describe::Describe),
+    /// Change an object in your editor
+    Edit(edit::Edit),
+    /// Show what applying manifests would change
+    Diff(diff::Diff),
     /// Print a link that logs a browser in, once
     Login(login::Login),
     /// Print the path of the kubeconfig
     Kubeconfig(kubeconfig::Kubeconfig),
+    /// List servers, choose the one to talk to, say which it is
+    Context(context::Context),
     /// Print the CustomResourceDefinitions of every kind
     Crd(crd::Crd),
     /// Check what this machine has and lacks
@@ -95,6 +110,9 @@ enum Verb {
     Version(version::Version),
     /// Print completions for a shell
     Completions(completions::Completions),
+    /// Print what can stand at the cursor
+    #[command(hide = true)]
+    Complete(completions::Complete),
 }
 
 pub fn main() -> ExitCode {
@@ -146,11 +164,16 @@ async fn dispatch(global: &Global, verb: Verb) -> Result<u8, Failure> {
         Verb::Delete(verb) => verb.run(global).await,
         Verb::Apply(verb) => verb.run(global).await,
         Verb::Get(verb) => verb.run(global).await,
+        Verb::Describe(verb) => verb.run(global).await,
+        Verb::Edit(verb) => verb.run(global).await,
+        Verb::Diff(verb) => verb.run(global).await,
         Verb::Login(verb) => verb.run(global).await,
         Verb::Kubeconfig(verb) => verb.run(global).await,
+        Verb::Context(verb) => verb.run(global).await,
         Verb::Crd(verb) => verb.run(),
         Verb::Doctor(verb) => verb.run(global).await,
-        Verb::Version(verb) => verb.run(global),
+        Verb::Version(verb) => verb.run(global).await,
         Verb::Completions(verb) => verb.run(),
+        Verb::Complete(verb) => verb.run(global).await,
     }
 }

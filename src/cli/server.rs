@@ -7,63 +7,31 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use clap::Args;
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::config::KubeConfigOptions;
 use kube::{Api, Client, Config};
 use nix::fcntl::{Flock, FlockArg};
 use tokio::time::{Instant, sleep};
 
-use super::failure::{Cause, Exit, Failure, cannot};
+use super::failure::{Cause, Exit, Failure, cannot, chain};
 use super::output::say;
 use super::request;
+use super::target::Target;
+pub use super::target::{Global, Place, kubeconfig_path};
+use super::up::Running;
 use crate::api::Agent;
 
 /// How long a server that we started may take until it is ready.
 const START_DEADLINE: Duration = Duration::from_secs(15);
-
-/// What every verb understands.
-#[derive(Args, Clone, Debug, Default)]
-pub struct Global {
-    /// Where Regatta keeps its data and credentials [default: ~/.regatta]
-    #[arg(long, env = "REGATTA_HOME", value_name = "DIR", global = true, hide_env = true)]
-    pub home: Option<PathBuf>,
-    /// Use the API server at this URL, with the credentials of the home, instead of the one on this machine
-    #[arg(long, env = "REGATTA_SERVER", value_name = "URL", global = true, hide_env = true)]
-    pub server: Option<String>,
-    /// The namespace of objects [default: the kubeconfig's, else `default`]
-    #[arg(short, long, env = "REGATTA_NAMESPACE", value_name = "NAMESPACE", global = true, hide_env = true)]
-    pub namespace: Option<String>,
-}
-
-impl Global {
-    /// The home as an absolute path: a server started from here must not depend on where we stand.
-    pub fn home(&self) -> Result<PathBuf, Failure> {
-        let home = match &self.home {
-            Some(dir) => dir.clone(),
-            None => PathBuf::from(std::env::var_os("HOME").filter(|h| !h.is_empty()).ok_or_else(|| {
-                Failure::usage("cannot find the home: neither REGATTA_HOME nor HOME is set; pass --home DIR")
-            })?)
-            .join(".regatta"),
-        };
-        std::path::absolute(&home).map_err(|e| cannot(format_args!("resolve {}", home.display()), e))
-    }
-}
-
-/// Where the server runs, as seen from here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
-    Here,
-    Elsewhere,
-}
 
 /// A server that answers.
 #[derive(Clone)]
 pub struct Server {
     pub client: Client,
     pub namespace: String,
-    pub home: PathBuf,
     pub place: Place,
     pub url: String,
+    /// How it was chosen, and by which files.
+    pub target: Target,
 }
 
 /// What asking a server whether it is ready came to.
@@ -76,10 +44,13 @@ enum Answer {
 impl Server {
     /// The server, started first when it is this machine's and nothing answers.
     pub async fn reach(global: &Global) -> Result<Server, Failure> {
-        if global.server.is_some() {
+        let target = global.target()?;
+        if target.place == Place::Elsewhere {
             return match ask(global).await? {
                 Answer::Ready(server) => Ok(server),
-                Answer::NotReady(why) | Answer::Unreachable(why) => Err(cannot("reach the server", why)),
+                Answer::NotReady(why) | Answer::Unreachable(why) => {
+                    Err(cannot("reach the server", format!("{why} ({})", target.reason())))
+                }
             };
         }
         match ask(global).await? {
@@ -95,6 +66,14 @@ impl Server {
             Answer::Ready(server) => Ok(server),
             Answer::NotReady(why) | Answer::Unreachable(why) => Err(why),
         })
+    }
+
+    /// What a server on this machine says about itself; nothing of one elsewhere.
+    pub fn running(&self) -> Result<Option<Running>, Failure> {
+        match self.place {
+            Place::Here => Running::read(&self.target.home),
+            Place::Elsewhere => Ok(None),
+        }
     }
 
     pub fn agents(&self) -> Api<Agent> {
@@ -113,25 +92,22 @@ impl Server {
     }
 }
 
-pub fn kubeconfig_path(home: &Path) -> PathBuf {
-    home.join("kubeconfig")
-}
-
 async fn ask(global: &Global) -> Result<Answer, Failure> {
-    let home = global.home()?;
-    let path = kubeconfig_path(&home);
-    if !path.exists() {
-        if global.server.is_some() {
+    let target = global.target()?;
+    let own = kubeconfig_path(&target.home);
+    if target.files == [own.clone()] && !own.exists() {
+        if target.place == Place::Elsewhere {
             return Err(Failure::failed(format!(
-                "cannot reach the server: there are no credentials in {}; put that server's kubeconfig there",
-                path.display()
+                "cannot reach the server: there are no credentials in {}; put that server's kubeconfig there, or name \
+                 one with --kubeconfig",
+                own.display()
             )));
         }
-        return Ok(Answer::Unreachable(format!("{} does not exist", path.display())));
+        return Ok(Answer::Unreachable(format!("{} does not exist", own.display())));
     }
-    let config = config(global, &path).await?;
+    let config = config(&target).await?;
     let (url, namespace) = (config.cluster_url.to_string(), config.default_namespace.clone());
-    let client = Client::try_from(config).map_err(|e| cannot(format_args!("use {}", path.display()), e))?;
+    let client = Client::try_from(config).map_err(|e| cannot(format_args!("use {}", target.shown_files()), e))?;
     let answer = tokio::time::timeout(Duration::from_secs(5), request::open(&client, "/readyz", "*/*")).await;
     Ok(match answer {
         Err(_) => Answer::NotReady(format!("{url} did not answer within 5 s")),
@@ -141,8 +117,7 @@ async fn ask(global: &Global) -> Result<Answer, Failure> {
         // A server that refuses us is there all the same; the verb's own request says why.
         Ok(Ok(_) | Err(kube::Error::Api(_))) => {
             let namespace = global.namespace.clone().unwrap_or(namespace);
-            let place = if global.server.is_some() { Place::Elsewhere } else { Place::Here };
-            Answer::Ready(Server { client, namespace, home, place, url })
+            Answer::Ready(Server { client, namespace, place: target.place, url, target })
         }
         Ok(Err(error)) => Answer::Unreachable(format!("{url} does not answer: {}", Cause::from(error).text)),
     })
@@ -152,13 +127,13 @@ fn refuses(status: &kube::core::Status) -> bool {
     matches!(status.code, 401 | 403)
 }
 
-async fn config(global: &Global, path: &Path) -> Result<Config, Failure> {
-    let attempt = || format!("read {}", path.display());
-    let kubeconfig = Kubeconfig::read_from(path).map_err(|e| cannot(attempt(), e.to_string()))?;
-    let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
-        .await
-        .map_err(|e| cannot(attempt(), e.to_string()))?;
-    if let Some(url) = &global.server {
+async fn config(target: &Target) -> Result<Config, Failure> {
+    let kubeconfig = target.kubeconfig()?;
+    let options = KubeConfigOptions { context: target.context.clone(), ..KubeConfigOptions::default() };
+    let mut config = Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|e| {
+        cannot(format_args!("use kubeconfig {} ({})", target.shown_files(), target.reason()), chain(&e))
+    })?;
+    if let Some(url) = &target.url {
         let url = if url.contains("://") { url.clone() } else { format!("https://{url}") };
         config.cluster_url = url.parse().map_err(|e| Failure::usage(format!("--server {url:?} is not a URL: {e}")))?;
     }

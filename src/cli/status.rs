@@ -11,9 +11,8 @@ use serde_json::json;
 use super::failure::{DONE, Outcome, cannot};
 use super::names;
 use super::output::{Format, document, print, reference, without_managed_fields};
-use super::server::{Global, Server, kubeconfig_path};
-use super::table::{printable, since};
-use super::up::Running;
+use super::server::{Global, Server};
+use super::table::{labelled, since};
 use crate::api::agent_status::{Exit, Worktree};
 use crate::api::conditions::{DIRTY_WORKTREE, READY, STALLED, find};
 use crate::api::{Activity, Agent, AgentStatus};
@@ -52,13 +51,13 @@ async fn fleet(server: &Server, output: Option<Format>) -> Outcome {
         let activity = agent.status.as_ref().and_then(|s| s.activity).unwrap_or_default();
         *counts.entry(format!("{activity:?}")).or_default() += 1;
     }
-    let running = Running::read(&server.home)?;
+    let running = server.running()?;
     let web = running.as_ref().map(|r| r.web.clone());
     if let Some(format @ (Format::Json | Format::Yaml)) = output {
         let value = json!({
             "api": server.url, "web": web, "pid": running.as_ref().map(|r| r.pid),
             "version": running.as_ref().map(|r| r.version.clone()), "namespace": server.namespace,
-            "kubeconfig": kubeconfig_path(&server.home), "agents": agents.len(), "activities": counts,
+            "kubeconfig": server.target.shown_files(), "agents": agents.len(), "activities": counts,
         });
         print(document(format, &value)?)?;
         return DONE;
@@ -153,7 +152,7 @@ pub fn exit_text(exit: &Exit) -> String {
 }
 
 /// What can be done about a state that asks for it.
-fn way_out(agent: &Agent, status: &AgentStatus) -> Option<String> {
+pub fn way_out(agent: &Agent, status: &AgentStatus) -> Option<String> {
     let name = agent.metadata.name.as_deref().unwrap_or_default();
     if agent.metadata.deletion_timestamp.is_some() && find(&status.conditions, DIRTY_WORKTREE).is_some() {
         return Some(format!(
@@ -178,12 +177,6 @@ fn way_out(agent: &Agent, status: &AgentStatus) -> Option<String> {
         | Activity::Finished
         | Activity::Unknown => None,
     }
-}
-
-/// `label  text`, one a line; text from elsewhere cannot speak to the terminal.
-fn labelled(lines: &[(&str, String)]) -> String {
-    let width = lines.iter().map(|(label, _)| label.len()).max().unwrap_or(0);
-    lines.iter().map(|(label, text)| format!("{label:width$}  {}\n", printable(text))).collect()
 }
 
 #[cfg(test)]

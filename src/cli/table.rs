@@ -3,6 +3,9 @@
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
+use unicode_width::UnicodeWidthStr;
+
+use super::colour::{self, Palette, Tone};
 
 /// A `Table` as the server renders it.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -85,36 +88,64 @@ fn cell(column: &Column, value: &Value, now: Timestamp) -> String {
     time.map_or(text, |time| since(time, now))
 }
 
-/// Columns three spaces apart, the last one unpadded; nothing at all for no rows.
-pub fn align(header: Option<&[String]>, rows: &[Vec<String>]) -> String {
-    let all: Vec<&[String]> = header.into_iter().chain(rows.iter().map(Vec::as_slice)).collect();
-    let mut widths: Vec<usize> = Vec::new();
-    for row in &all {
-        for (i, cell) in row.iter().enumerate() {
-            let width = shown_width(cell);
-            match widths.get_mut(i) {
-                Some(w) => *w = (*w).max(width),
-                None => widths.push(width),
-            }
-        }
-    }
-    let mut text = String::new();
-    for row in all {
-        let mut line = String::new();
-        for (i, cell) in row.iter().enumerate() {
-            line.push_str(&printable(cell));
-            if i + 1 < row.len() {
-                line.extend(std::iter::repeat_n(' ', widths[i] - shown_width(cell) + 3));
-            }
-        }
-        text.push_str(line.trim_end());
-        text.push('\n');
-    }
-    text
+/// Columns that keep their place over several prints, as a watch needs it: widths only grow.
+#[derive(Clone, Debug, Default)]
+pub struct Layout {
+    widths: Vec<usize>,
+    columns: Vec<String>,
+    palette: Palette,
 }
 
+impl Layout {
+    pub fn new(palette: Palette) -> Layout {
+        Layout { palette, ..Layout::default() }
+    }
+
+    /// Columns three spaces apart, the last one unpadded; nothing at all for no rows.
+    pub fn text(&mut self, header: Option<&[String]>, rows: &[Vec<String>]) -> String {
+        if let Some(header) = header {
+            self.columns = header.to_vec();
+        }
+        for row in header.into_iter().chain(rows.iter().map(Vec::as_slice)) {
+            for (i, cell) in row.iter().enumerate() {
+                let width = shown_width(cell);
+                match self.widths.get_mut(i) {
+                    Some(w) => *w = (*w).max(width),
+                    None => self.widths.push(width),
+                }
+            }
+        }
+        let mut text = String::new();
+        for (row, is_header) in header.map(|h| (h, true)).into_iter().chain(rows.iter().map(|r| (r.as_slice(), false)))
+        {
+            let last = row.iter().rposition(|cell| !cell.is_empty()).unwrap_or(0);
+            for (i, cell) in row.iter().enumerate().take(last + 1) {
+                text.push_str(&self.painted(i, &printable(cell), is_header));
+                if i < last {
+                    text.extend(std::iter::repeat_n(' ', self.widths[i] - shown_width(cell) + 3));
+                }
+            }
+            text.push('\n');
+        }
+        text
+    }
+
+    fn painted(&self, column: usize, cell: &str, is_header: bool) -> String {
+        let of_cell = || colour::of_cell(self.columns.get(column).map_or("", String::as_str), cell);
+        let tone = if is_header { Some(Tone::Strong) } else { of_cell() };
+        tone.map_or_else(|| cell.to_owned(), |tone| self.palette.paint(tone, cell))
+    }
+}
+
+/// `label  text`, one a line; text from elsewhere cannot speak to the terminal.
+pub fn labelled(lines: &[(&str, String)]) -> String {
+    let width = lines.iter().map(|(label, _)| label.len()).max().unwrap_or(0);
+    lines.iter().map(|(label, text)| format!("{label:width$}  {}\n", printable(text))).collect()
+}
+
+/// Columns of a terminal, not characters: a wide one takes two.
 fn shown_width(cell: &str) -> usize {
-    printable(cell).chars().count()
+    UnicodeWidthStr::width(printable(cell).as_str())
 }
 
 /// A cell must neither break the line nor speak to the terminal.
@@ -149,6 +180,10 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    fn align(header: Option<&[String]>, rows: &[Vec<String>]) -> String {
+        Layout::default().text(header, rows)
+    }
+
     fn rows(rows: &[&[&str]]) -> Vec<Vec<String>> {
         rows.iter().map(|r| r.iter().map(|c| (*c).to_owned()).collect()).collect()
     }
@@ -158,6 +193,21 @@ mod tests {
         let header: Vec<String> = ["NAME", "READY", "AGE"].map(String::from).to_vec();
         let text = align(Some(&header), &rows(&[&["fix-auth", "True", ""], &["ä", "", "3m"]]));
         assert_eq!(text, "NAME       READY   AGE\nfix-auth   True\nä                  3m\n");
+    }
+
+    #[test]
+    fn wide_characters_take_two_columns_and_colours_take_none() {
+        assert_eq!(align(None, &rows(&[&["修复", "x"], &["abcd", "y"]])), "修复   x\nabcd   y\n");
+        let header: Vec<String> = ["NAME", "READY"].map(String::from).to_vec();
+        let text = Layout::new(Palette::Coloured).text(Some(&header), &rows(&[&["a", "False"]]));
+        assert_eq!(text, "\u{1b}[1mNAME\u{1b}[0m   \u{1b}[1mREADY\u{1b}[0m\na      \u{1b}[31mFalse\u{1b}[0m\n");
+    }
+
+    #[test]
+    fn a_watch_keeps_its_columns() {
+        let mut layout = Layout::default();
+        layout.text(None, &rows(&[&["long-name", "x"]]));
+        assert_eq!(layout.text(None, &rows(&[&["a", "y"]])), "a           y\n");
     }
 
     #[test]

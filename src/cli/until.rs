@@ -118,6 +118,6 @@ async fn round<T>(
     Ok(None)
 }
 
-fn is_passing(error: &kube::Error) -> bool {
+pub fn is_passing(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if matches!(status.code, 410 | 429 | 500 | 502..=504))
 }

@@ -1,4 +1,4 @@
-//! `regatta wait`: until an agent is as somebody needs it, for scripts.
+//! `regatta wait`: until an agent, or another object, is as somebody needs it; for scripts.
 
 use std::time::Duration;
 
@@ -6,8 +6,12 @@ use clap::Args;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::failure::{DONE, Exit, Failure, Outcome};
+use super::failure::{DONE, Exit, Failure, Outcome, cannot};
+use super::kinds::Kinds;
 use super::names;
+use super::objects::{Bare, pointed};
+use super::output::reference;
+use super::request::{self, JSON, encoded};
 use super::server::{Global, Server};
 use super::until::{Seen, Waiting, until};
 use crate::api::Agent;
@@ -15,8 +19,9 @@ use crate::api::units::GoDuration;
 
 #[derive(Args, Debug)]
 pub struct Wait {
-    /// The agent: its name, an unambiguous beginning of it, or its number
-    name: String,
+    /// Agents by name, unambiguous beginning or number; other objects as KIND/NAME or KIND NAME…
+    #[arg(required = true, value_name = "NAME|KIND/NAME")]
+    objects: Vec<String>,
     /// condition=Ready, condition=Ready=False, activity=Idle, finished, or delete
     #[arg(long = "for", value_name = "WHAT", default_value = "finished", value_parser = goal)]
     goal: Goal,
@@ -93,40 +98,93 @@ pub fn is_over(object: &Value) -> bool {
     matches!(status["activity"].as_str(), Some("Finished" | "Failed" | "Stopped")) && !restarts
 }
 
+/// One object that is waited for.
+struct Subject {
+    path: String,
+    name: String,
+    uid: String,
+    reference: String,
+}
+
 impl Wait {
     pub async fn run(self, global: &Global) -> Outcome {
         let server = Server::reach(global).await?;
-        let agent = match names::agent(&server, &self.name).await {
-            Err(failure) if failure.exit == Exit::NotFound && self.goal == Goal::Deleted => return DONE,
-            agent => agent?,
-        };
-        let (name, uid) = (agent.metadata.name.unwrap_or_default(), agent.metadata.uid.unwrap_or_default());
-        let waiting = Waiting {
-            client: &server.client,
-            path: server.agent_path("", "").trim_end_matches('/').to_owned(),
-            name: &name,
-            deadline: self.timeout.map(|t| Instant::now() + t),
-            what: format!("agent/{name} to be {}", self.goal.words()),
-        };
-        let last = until(&waiting, |seen| match seen {
-            // An agent of the same name that came later is another one.
+        let deadline = self.timeout.map(|t| Instant::now() + t);
+        let subjects = self.subjects(&server).await?;
+        if self.exit_code && subjects.len() > 1 {
+            return Err(Failure::usage("--exit-code goes with one agent"));
+        }
+        let mut code = None;
+        for subject in &subjects {
+            let last = self.wait(&server, subject, deadline).await?;
+            if self.exit_code {
+                code = Some(self.own_code(subject, last)?);
+            }
+        }
+        code.map_or(DONE, Ok)
+    }
+
+    /// What the words mean. Somebody who waits for an end does not mind that it has come.
+    async fn subjects(&self, server: &Server) -> Result<Vec<Subject>, Failure> {
+        let kinds = Kinds::discover(&server.client).await?;
+        let mut subjects = Vec::new();
+        for found in pointed(&kinds, &self.objects, Bare::Agent)? {
+            let kind = found.kind;
+            if !kind.is_agent() && matches!(self.goal, Goal::Finished | Goal::Activity(_)) {
+                let what = kind.kind.to_ascii_lowercase();
+                return Err(Failure::usage(format!(
+                    "only agents have an activity and finish; for a {what} say --for condition=Ready or --for delete"
+                )));
+            }
+            if found.names.is_empty() {
+                return Err(Failure::usage(format!("name the {} to wait for", kind.plural)));
+            }
+            for word in found.names {
+                let name = match names::object(server, kind, word).await {
+                    Err(failure) if failure.exit == Exit::NotFound && self.goal == Goal::Deleted => continue,
+                    name => name?,
+                };
+                let (path, reference) = (kind.path(Some(&server.namespace)), reference(&kind.singular, &name));
+                let object = match request::get(&server.client, &format!("{path}/{}", encoded(&name)), JSON).await {
+                    Err(kube::Error::Api(status)) if status.code == 404 && self.goal == Goal::Deleted => continue,
+                    object => object.map_err(|e| cannot(format_args!("wait for {reference}"), e))?,
+                };
+                let uid = object["metadata"]["uid"].as_str().unwrap_or_default().to_owned();
+                subjects.push(Subject { path, name, uid, reference });
+            }
+        }
+        Ok(subjects)
+    }
+
+    /// The last state that was seen; none when it is gone.
+    async fn wait(
+        &self,
+        server: &Server,
+        subject: &Subject,
+        deadline: Option<Instant>,
+    ) -> Result<Option<Value>, Failure> {
+        let Subject { path, name, uid, reference } = subject;
+        let what = format!("{reference} to be {}", self.goal.words());
+        let waiting = Waiting { client: &server.client, path: path.clone(), name, deadline, what };
+        until(&waiting, |seen| match seen {
+            // An object of the same name that came later is another one.
             Seen::Object(object) if object["metadata"]["uid"] == uid.as_str() => {
                 self.goal.is_met_by(object).then(|| Ok(Some(object.clone())))
             }
             Seen::Object(_) | Seen::Gone if self.goal == Goal::Deleted => Some(Ok(None)),
-            Seen::Object(_) | Seen::Gone => Some(Err(Failure::new(
-                Exit::NotFound,
-                format!("gave up waiting for {}: it was deleted", format_args!("agent/{name}")),
-            ))),
+            Seen::Object(_) | Seen::Gone => {
+                Some(Err(Failure::new(Exit::NotFound, format!("gave up waiting for {reference}: it was deleted"))))
+            }
         })
-        .await??;
-        if !self.exit_code {
-            return DONE;
-        }
+        .await?
+    }
+
+    fn own_code(&self, subject: &Subject, last: Option<Value>) -> Outcome {
         let agent: Option<Agent> = last.and_then(|o| serde_json::from_value(o).ok());
         let exit = agent.and_then(|a| a.status).and_then(|s| s.exit);
         exit.map(|e| own_code(e.code, e.signal.as_deref())).ok_or_else(|| {
-            Failure::failed(format!("agent/{name} has no exit code: it {}", self.goal.words_without_exit()))
+            let why = self.goal.words_without_exit();
+            Failure::failed(format!("{} has no exit code: it {why}", subject.reference))
         })
     }
 }

@@ -38,7 +38,8 @@ impl Certificates {
     /// Reads them from `directory`, or makes them there.
     pub fn ensure(directory: &Path) -> Result<Certificates> {
         private_dir(directory)?;
-        let files = ["ca.crt", "admin.crt", "admin.key", "server.crt", "server.key"].map(|name| directory.join(name));
+        let files =
+            ["authority.crt", "admin.crt", "admin.key", "server.crt", "server.key"].map(|name| directory.join(name));
         if !fresh(&files) {
             make(&files).with_context(|| format!("cannot make certificates in {}", directory.display()))?;
         }
@@ -86,7 +87,8 @@ fn fresh(files: &[PathBuf]) -> bool {
 }
 
 fn make(files: &[PathBuf]) -> Result<()> {
-    let mut authority = params("regatta", &[])?;
+    // Not the name of what it signs: OpenSSL takes a certificate whose issuer is called like itself for self-signed.
+    let mut authority = params("regatta authority", &[])?;
     authority.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     authority.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     // The authority's key is not kept: nothing but what is issued here and now may ever carry its name.
@@ -123,6 +125,18 @@ fn params(name: &str, hosts: &[&str]) -> Result<CertificateParams> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_certificate_but_the_authoritys_is_issued_by_its_own_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let certificates = Certificates::ensure(dir.path()).unwrap();
+        let named = |pem: &str| {
+            let der = CertificateDer::from_pem_slice(pem.as_bytes()).unwrap();
+            der.windows(b"regatta authority".len()).filter(|w| w == b"regatta authority").count()
+        };
+        let (authority, server, admin) = (&certificates.ca, &certificates.server, &certificates.admin);
+        assert_eq!([named(authority), named(server), named(admin)], [2, 1, 1], "as issuer, and only one as subject");
+    }
 
     #[test]
     fn certificates_are_made_once_and_know_their_holder() {

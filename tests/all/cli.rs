@@ -1,5 +1,8 @@
 //! The command line, as a person and a script use it: the real binary against a real server.
 
+mod objects;
+mod servers;
+
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
 use std::process::{Command, Stdio};

@@ -5,6 +5,7 @@
 mod access;
 mod apiserver;
 mod cli;
+mod controller_of_others;
 mod controllers;
 mod faults;
 mod gateway;

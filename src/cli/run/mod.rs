@@ -19,7 +19,7 @@ use super::apply::MANAGER;
 use super::attach::{Attach, is_terminal};
 use super::failure::{DONE, Failure, Outcome, cannot};
 use super::output::{Format, document, print, reference, say, without_managed_fields};
-use super::server::{Global, Place, Server};
+use super::server::{Global, Server};
 use super::status::exit_text;
 use super::until::{Seen, Waiting, until};
 use super::wait::seconds;
@@ -94,7 +94,7 @@ impl Run {
             Wanted::Repo(_) | Wanted::Directory(_) | Wanted::Scratch => None,
         };
         let wish = self.wish();
-        let place = if global.server.is_some() { Place::Elsewhere } else { Place::Here };
+        let place = global.target()?.place;
         let workplace = wish
             .workplace(&wanted, &here, checkout.as_ref(), place, &known)
             .map_err(|why| Failure::usage(format!("cannot run an agent here: {why}")))?;
