@@ -197,7 +197,12 @@ impl Tokens {
         let user = status
             .user
             .filter(|_| status.authenticated == Some(true))
-            .map(|user| User { name: user.username.unwrap_or_default(), groups: user.groups.unwrap_or_default() });
+            // Name and groups are what roles speak of.
+            .map(|user| User {
+                name: user.username.unwrap_or_default(),
+                groups: user.groups.unwrap_or_default(),
+                ..User::default()
+            });
         let user = user.filter(|user| !user.name.is_empty());
         let mut reviews = self.reviews.lock().unwrap_or_else(PoisonError::into_inner);
         if reviews.len() >= MAX_REVIEWS {
@@ -217,14 +222,13 @@ mod tests {
     #[test]
     fn a_caller_s_name_and_groups_go_along_and_our_own_parts_are_themselves() {
         let mut headers = http::HeaderMap::new();
-        impersonate(&mut headers, &User { name: "ada".into(), groups: vec!["crew".into(), "system:masters".into()] })
-            .unwrap();
+        impersonate(&mut headers, &User::new("ada", &["crew", "system:masters"])).unwrap();
         assert_eq!(headers["impersonate-user"], "ada");
         assert_eq!(headers.get_all("impersonate-group").iter().count(), 2);
         let mut none = http::HeaderMap::new();
         impersonate(&mut none, &User::system("gateway")).unwrap();
         assert!(none.is_empty());
-        let sly = User { name: "a\r\nImpersonate-Group: system:masters".into(), groups: vec![] };
+        let sly = User::new("a\r\nImpersonate-Group: system:masters", &[]);
         assert!(impersonate(&mut none, &sly).is_err());
     }
 }
