@@ -28,15 +28,21 @@ use super::{
     write::{Call, Done, Outcome, Ownership, Part},
 };
 
+/// Answers anybody.
+const HEALTH: [&str; 6] = ["/healthz", "/readyz", "/livez", "/healthz/{*check}", "/readyz/{*check}", "/livez/{*check}"];
+/// Answers known callers only, with and without a slash at the end.
+const DOCUMENTS: [&str; 5] = ["/version", "/api", "/apis", "/openapi/v2", "/openapi/v3"];
+const BELOW: [&str; 3] = ["/api/{*rest}", "/apis/{*rest}", "/openapi/v3/{*rest}"];
+
 pub fn router(inner: Arc<Inner>) -> Router {
     let mut router = Router::new();
-    for path in ["/healthz", "/readyz", "/livez", "/healthz/{*check}", "/readyz/{*check}", "/livez/{*check}"] {
+    for path in HEALTH {
         router = router.route(path, get(|| async { "ok" }));
     }
-    for path in ["/version", "/api", "/apis", "/openapi/v2", "/openapi/v3"] {
+    for path in DOCUMENTS {
         router = router.route(path, any(handle)).route(&format!("{path}/"), any(handle));
     }
-    for path in ["/api/{*rest}", "/apis/{*rest}", "/openapi/v3/{*rest}"] {
+    for path in BELOW {
         router = router.route(path, any(handle));
     }
     router.with_state(inner)
@@ -299,4 +305,33 @@ impl Verb<'_> {
 /// A Status or a Scale rather than an object of the resource.
 fn is_foreign(resource: &Resource, value: &Value) -> bool {
     value.get("kind").and_then(Value::as_str) != Some(&resource.kind) || object::meta(value, "uid").is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::apiserver::{ApiServer, Options};
+    use axum::body::Body;
+    use tower::ServiceExt;
+
+    #[tokio::test]
+    async fn every_path_but_health_wants_to_know_who_asks() {
+        let home = tempfile::tempdir().unwrap();
+        let options = Options { database: home.path().join("api.db"), crds: Vec::new() };
+        let router = ApiServer::open(options).await.unwrap().router();
+        let ask = async |method: &str, path: &str| {
+            let path = path.replace("{*check}", "x").replace("{*rest}", "v1/namespaces/default/secrets");
+            let request = Request::builder().method(method).uri(path).header("impersonate-user", "admin");
+            let request = request.header("authorization", "Bearer x").body(Body::empty()).unwrap();
+            router.clone().oneshot(request).await.unwrap().status().as_u16()
+        };
+        for path in HEALTH {
+            assert_eq!(ask("GET", path).await, 200, "{path}");
+        }
+        for path in DOCUMENTS.iter().chain(&BELOW) {
+            for method in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] {
+                assert_eq!(ask(method, path).await, 401, "{method} {path}");
+            }
+        }
+    }
 }
