@@ -58,7 +58,7 @@ pub enum Workspace {
 pub struct DesiredRepo {
     pub uid: String,
     pub name: String,
-    pub spec: RepoSpec,
+    pub spec: Box<RepoSpec>,
 }
 
 /// What a host sees of one agent.

@@ -12,7 +12,6 @@ use super::worktree::Origin;
 use crate::api::agent::{OnDelete, Restart, RestartPolicy, Run, TerminalSize, WorktreeFate};
 use crate::api::agent_status::{Activity, Effective, Exit};
 use crate::api::link::{Desired, DesiredRepo, Workspace};
-use crate::api::repo::RepoSpec;
 use crate::plan::agent::{End, EndReason, Memory};
 use crate::wire::{ExitReason, ExitRecord};
 
@@ -71,7 +70,7 @@ impl Record {
                 repo: DesiredRepo {
                     uid: origin.repo_uid.clone(),
                     name: origin.repo_name.clone(),
-                    spec: RepoSpec::default(),
+                    spec: Box::default(),
                 },
                 base_ref: None,
                 branch: origin.branch.clone(),

@@ -10,7 +10,7 @@ use crate::api::adapter::Definition;
 use crate::api::agent::{EnvVar, Run, WantedState};
 use crate::api::conditions::{NOT_IMPLEMENTED, READY, Truth, Verdict};
 use crate::api::link::{Desired, DesiredRepo, Workspace};
-use crate::api::{AdapterSpec, Agent, AgentClass, AgentSpec, Repo, RepoSpec};
+use crate::api::{AdapterSpec, Agent, AgentClass, AgentSpec, Repo};
 
 use super::{effective, unsupported};
 
@@ -91,7 +91,7 @@ pub fn build(agent: &Agent, referred: &Referred<'_>) -> Desired {
             let repo = referred.repo.map(|repo| DesiredRepo {
                 uid: repo.uid().unwrap_or_default(),
                 name: repo.name_any(),
-                spec: repo.spec.clone(),
+                spec: Box::new(repo.spec.clone()),
             });
             Workspace::Worktree {
                 repo: repo.unwrap_or_else(|| {
@@ -101,7 +101,7 @@ pub fn build(agent: &Agent, referred: &Referred<'_>) -> Desired {
                             repo_ref.name
                         )
                     });
-                    DesiredRepo { uid: String::new(), name: repo_ref.name.clone(), spec: RepoSpec::default() }
+                    DesiredRepo { uid: String::new(), name: repo_ref.name.clone(), spec: Box::default() }
                 }),
                 base_ref: base_ref.clone(),
                 branch: branch.clone().unwrap_or_else(|| format!("agent/{}", agent.name_any())),

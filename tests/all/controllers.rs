@@ -3,6 +3,7 @@
 
 mod examples;
 mod hosts;
+mod later;
 mod placement;
 mod sources;
 mod world;

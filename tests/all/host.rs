@@ -267,7 +267,7 @@ fn agent(uid: String, n: u32, command: &[&str]) -> Desired {
 }
 
 fn in_repo(mut desired: Desired, path: &Path) -> Desired {
-    let spec = RepoSpec { path: Some(path.display().to_string()), ..RepoSpec::default() };
+    let spec = Box::new(RepoSpec { path: Some(path.display().to_string()), ..RepoSpec::default() });
     let repo = DesiredRepo { uid: "10000000-aaaa-4000-8000-000000000001".into(), name: "repo".into(), spec };
     desired.workspace = Workspace::Worktree { repo, base_ref: None, branch: format!("agent/{}", desired.name) };
     desired

@@ -36,7 +36,7 @@ pub enum Wanted {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Workplace {
     Repo(String),
-    NewRepo { name: String, spec: RepoSpec },
+    NewRepo { name: String, spec: Box<RepoSpec> },
     Directory(String),
     Scratch,
 }
@@ -169,8 +169,8 @@ impl Known {
     }
 }
 
-fn repo_spec(url: Option<String>, path: Option<String>) -> RepoSpec {
-    RepoSpec { url, path, ..RepoSpec::default() }
+fn repo_spec(url: Option<String>, path: Option<String>) -> Box<RepoSpec> {
+    Box::new(RepoSpec { url, path, ..RepoSpec::default() })
 }
 
 /// The name itself, or with the smallest number behind it that nobody has.

@@ -104,7 +104,7 @@ impl Run {
         let server = server.expect("only a dry run goes without a server");
         let namespace = server.namespace.clone();
         if let Workplace::NewRepo { name, spec } = &workplace {
-            let repo = Repo::new(name, spec.clone());
+            let repo = Repo::new(name, (**spec).clone());
             let api: Api<Repo> = Api::namespaced(server.client.clone(), &namespace);
             api.create(&manager(), &repo).await.map_err(|e| cannot(format_args!("create repo {name:?}"), e))?;
             say(format_args!("{} created", reference("repo", name)));

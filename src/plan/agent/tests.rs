@@ -29,7 +29,7 @@ fn desired(adapter: &str) -> Desired {
             repo: DesiredRepo {
                 uid: "r1".into(),
                 name: "r".into(),
-                spec: RepoSpec { path: Some("/r".into()), ..RepoSpec::default() },
+                spec: Box::new(RepoSpec { path: Some("/r".into()), ..RepoSpec::default() }),
             },
             base_ref: None,
             branch: "agent/a".into(),
