@@ -48,7 +48,9 @@ fn one_agent(name: &str, spec: &str) -> String {
 
 /// The number of objects in the inventory, once a pass has said so.
 async fn settles(world: &World, count: usize) {
-    let has = async || (source(world).await.status?.inventory.len() == count).then_some(());
+    let applied =
+        |source: Source| source.status.map_or(0, |s| s.inventory.iter().filter(|i| !i.uid.is_empty()).count());
+    let has = async || (applied(source(world).await) == count).then_some(());
     eventually(&format!("an inventory of {count}"), has).await;
 }
 

@@ -148,6 +148,10 @@ async fn every_mutation_needs_the_right_origin_and_the_csrf_token() {
         for method in methods(route).into_iter().filter(|method| !["GET", "HEAD", "OPTIONS"].contains(&method.as_str()))
         {
             let path = path_of(route.path);
+            // A forge has no page and no session; that nothing happens without its proof is another test's.
+            if path == routes::GIT_HOOK {
+                continue;
+            }
             let plain = || Request::builder().method(&method).uri(&path).header(header::COOKIE, &login.cookie);
             let with_token = || plain().header("x-csrf-token", &login.csrf);
             world.send(with_token(), "").await.refused(403, "Forbidden");
