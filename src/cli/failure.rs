@@ -120,13 +120,16 @@ fn exit_of(code: u16) -> Exit {
     }
 }
 
+/// How servers say that they have no such path, as opposed to no such object.
+const UNKNOWN_PATH: [&str; 2] = ["could not find the requested resource", "404 page not found"];
+
 /// The server's own words; a Status without a message at least names its reason.
 fn sentence(status: &kube::core::Status) -> String {
     match (status.message.trim(), status.reason.trim()) {
         ("", "") => format!("the server answered {}", status.code),
         ("", reason) => reason.to_owned(),
         // The path itself is unknown, not the object.
-        (message, _) if status.code == 404 && message.contains("could not find the requested resource") => {
+        (message, _) if status.code == 404 && UNKNOWN_PATH.iter().any(|words| message.contains(words)) => {
             format!("{message}; a server without Regatta's kinds gets them by `regatta crd | kubectl apply -f -`")
         }
         (message, _) if is_apply_conflict(status) => {
