@@ -209,6 +209,8 @@ fn scalar(text: &str, parsed: &Node, defined: Location) -> Result<Value, String>
         _ => match parsed {
             // A plain scalar over several lines is folded by the parser; it can only be text.
             Value::String(folded) if source.contains('\n') => Ok(Value::String(folded.clone())),
+            // Of a block scalar with nothing but line ends, the parser names a place without its `|`.
+            Value::String(ends) if source.trim().is_empty() && !ends.is_empty() => Ok(Value::String(ends.clone())),
             _ => plain(source.trim()),
         },
     }
@@ -346,6 +348,7 @@ mod tests {
             ("- yes", json!([true])),
             ("|\n  yes", json!("yes\n")),
             ("two\n  lines", json!("two lines")),
+            ("|+\n", json!("\n")),
         ];
         for (text, expected) in table {
             let text = if text.starts_with("- ") { format!("v:\n{text}\n") } else { format!("v: {text}\n") };

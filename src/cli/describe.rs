@@ -266,7 +266,9 @@ mod tests {
                 "labels": {"team": "core"}, "finalizers": ["regatta.dev/agent"],
                 "deletionTimestamp": "2026-01-01T00:09:00Z"},
             "spec": {"adapter": "shell", "prompt": {"text": "be\u{1b}[31m good"}},
-            "status": {"activity": "Stopped", "effective": {"adapter": "shell", "restart": {"policy": "Never"}},
+            "status": {"activity": "Stopped", "effective": {"adapter": "shell", "logMaxBytes": 1,
+                    "onDelete": {"branch": "Keep", "worktree": "Keep"}, "restart": {"policy": "Never"},
+                    "terminal": {"cols": 80, "rows": 24}},
                 "conditions": [{"type": "Ready", "status": "False", "reason": "Stopped", "message": "told to",
                     "lastTransitionTime": "2026-01-01T00:05:00Z"}]}});
         let event = json!({"lastTimestamp": "2026-01-01T00:07:00Z", "type": "Normal", "reason": "Placed", "count": 3,

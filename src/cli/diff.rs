@@ -78,6 +78,10 @@ fn shown(object: &Value) -> Value {
         for key in ["managedFields", "resourceVersion", "generation", "uid", "creationTimestamp", "selfLink"] {
             meta.remove(key);
         }
+        // What kubectl keeps for itself says nothing to people, and of a Secret it says too much.
+        if let Some(annotations) = meta.get_mut("annotations").and_then(Value::as_object_mut) {
+            annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
+        }
     }
     object
 }

@@ -120,18 +120,21 @@ fn exit_of(code: u16) -> Exit {
     }
 }
 
+/// How servers say that they have no such path, as opposed to no such object.
+const UNKNOWN_PATH: [&str; 2] = ["could not find the requested resource", "404 page not found"];
+
 /// The server's own words; a Status without a message at least names its reason.
 fn sentence(status: &kube::core::Status) -> String {
     match (status.message.trim(), status.reason.trim()) {
         ("", "") => format!("the server answered {}", status.code),
         ("", reason) => reason.to_owned(),
         // The path itself is unknown, not the object.
-        (message, _) if status.code == 404 && message.contains("could not find the requested resource") => {
+        (message, _) if status.code == 404 && UNKNOWN_PATH.iter().any(|words| message.contains(words)) => {
             format!("{message}; a server without Regatta's kinds gets them by `regatta crd | kubectl apply -f -`")
         }
         (message, _) if is_apply_conflict(status) => {
-            let fields: Vec<&str> = message.lines().map(|l| l.trim().trim_start_matches("- ")).collect();
-            format!("{}; leave those fields out, or take them over with --force-conflicts", fields.join("; "))
+            let message = message.replace("\n- ", " ");
+            format!("{message}; leave those fields out, or take them over with --force-conflicts")
         }
         (message, _) => message.to_owned(),
     }
@@ -160,6 +163,7 @@ pub fn chain(error: &dyn std::error::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use kube::core::Status;
 
     fn api(code: u16, message: &str, reason: &str) -> kube::Error {
         kube::Error::Api(kube::core::Status::failure(message, reason).with_code(code).boxed())
@@ -184,6 +188,23 @@ mod tests {
         let failure = cannot("get agent \"x\"", api(404, "agents.regatta.dev \"x\" not found", "NotFound"));
         assert_eq!(failure.message, "cannot get agent \"x\": agents.regatta.dev \"x\" not found");
         assert_eq!(cannot("get", api(500, "", "")).message, "cannot get: the server answered 500");
+    }
+
+    #[test]
+    fn a_conflict_of_appliers_and_a_missing_kind_say_the_way_out() {
+        let status =
+            |value: serde_json::Value| kube::Error::Api(serde_json::from_value::<Status>(value).unwrap().boxed());
+        let conflict = status(serde_json::json!({
+            "status": "Failure", "code": 409, "reason": "Conflict",
+            "message": "Apply failed with 2 conflicts: conflicts with \"x\" using v1:\n- .data.a\n- .data.b",
+            "details": {"causes": [{"reason": "FieldManagerConflict", "field": ".data.a", "message": "conflict"}]}}));
+        let message = cannot("apply", conflict).message;
+        assert!(
+            message.contains("using v1: .data.a .data.b; leave") && message.ends_with("--force-conflicts"),
+            "{message}"
+        );
+        let missing = api(404, "the server could not find the requested resource", "NotFound");
+        assert!(cannot("list agents", missing).message.contains("regatta crd"));
     }
 
     #[test]

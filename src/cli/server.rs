@@ -36,7 +36,7 @@ pub struct Server {
 
 /// What asking a server whether it is ready came to.
 enum Answer {
-    Ready(Server),
+    Ready(Box<Server>),
     NotReady(String),
     Unreachable(String),
 }
@@ -47,14 +47,14 @@ impl Server {
         let target = global.target()?;
         if target.place == Place::Elsewhere {
             return match ask(global).await? {
-                Answer::Ready(server) => Ok(server),
+                Answer::Ready(server) => Ok(*server),
                 Answer::NotReady(why) | Answer::Unreachable(why) => {
                     Err(cannot("reach the server", format!("{why} ({})", target.reason())))
                 }
             };
         }
         match ask(global).await? {
-            Answer::Ready(server) => Ok(server),
+            Answer::Ready(server) => Ok(*server),
             Answer::NotReady(_) => wait_ready(global, None).await,
             Answer::Unreachable(_) => start(global).await,
         }
@@ -63,7 +63,7 @@ impl Server {
     /// The server if it answers now; never starts one.
     pub async fn find(global: &Global) -> Result<Result<Server, String>, Failure> {
         Ok(match ask(global).await? {
-            Answer::Ready(server) => Ok(server),
+            Answer::Ready(server) => Ok(*server),
             Answer::NotReady(why) | Answer::Unreachable(why) => Err(why),
         })
     }
@@ -117,7 +117,7 @@ async fn ask(global: &Global) -> Result<Answer, Failure> {
         // A server that refuses us is there all the same; the verb's own request says why.
         Ok(Ok(_) | Err(kube::Error::Api(_))) => {
             let namespace = global.namespace.clone().unwrap_or(namespace);
-            Answer::Ready(Server { client, namespace, place: target.place, url, target })
+            Answer::Ready(Box::new(Server { client, namespace, place: target.place, url, target }))
         }
         Ok(Err(error)) => Answer::Unreachable(format!("{url} does not answer: {}", Cause::from(error).text)),
     })
@@ -156,7 +156,7 @@ async fn start(global: &Global) -> Result<Server, Failure> {
         .map_err(|e| cannot(format_args!("create {}", home.display()), e))?;
     let _lock = lock(&home.join("start.lock")).await?;
     match ask(global).await? {
-        Answer::Ready(server) => return Ok(server),
+        Answer::Ready(server) => return Ok(*server),
         Answer::NotReady(_) => return wait_ready(global, None).await,
         Answer::Unreachable(_) => {}
     }
@@ -194,7 +194,7 @@ async fn wait_ready(global: &Global, mut started: Option<Started>) -> Result<Ser
     let deadline = Instant::now() + START_DEADLINE;
     loop {
         let why = match ask(global).await? {
-            Answer::Ready(server) => return Ok(server),
+            Answer::Ready(server) => return Ok(*server),
             Answer::NotReady(why) | Answer::Unreachable(why) => why,
         };
         if let Some(started) = &mut started

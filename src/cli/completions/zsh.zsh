@@ -19,4 +19,9 @@ _regatta() {
     done < <("${words[1]}" complete -- "${(@)words[2,CURRENT]}" 2>/dev/null)
     compadd -l -d shown -- "${names[@]}"
 }
-compdef _regatta regatta
+# As a file of $fpath it is the function's own first call; sourced, it says what it is for.
+if [[ ${funcstack[1]} == _regatta ]]; then
+    _regatta "$@"
+else
+    compdef _regatta regatta
+fi
