@@ -50,8 +50,12 @@ pub fn object(headers: &HeaderMap, body: &[u8]) -> Result<Value, Failure> {
 }
 
 pub fn json(body: &[u8]) -> Result<Value, Failure> {
-    serde_json::from_slice(body)
-        .map_err(|error| Failure::bad_request(format!("couldn't get version/kind; json parse error: {error}")))
+    json_as(body, "couldn't get version/kind; json parse error")
+}
+
+/// JSON, with what a refusal of it begins with.
+pub fn json_as(body: &[u8], attempted: &str) -> Result<Value, Failure> {
+    serde_json::from_slice(body).map_err(|error| Failure::bad_request(format!("{attempted}: {error}")))
 }
 
 /// YAML, or JSON where it is that: clients send both under the YAML types.

@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 
 use super::{
     object, read,
-    request::Query,
-    status::Failure,
+    request::{Query, dry_run_error, invalid_options},
+    schema::quote,
+    status::{Failure, field_error},
     storage::{Change, Expect, Stored, WriteError},
     write::{Call, Done, Outcome, is_finished},
 };
@@ -37,58 +38,62 @@ pub struct DeleteOptions {
 }
 
 impl DeleteOptions {
-    /// From the body (DeleteOptions, if there is one) and the query.
+    /// From the body (DeleteOptions) where there is one, otherwise from the query.
     pub fn parse(body: Option<&Value>, query: &Query) -> Result<DeleteOptions, Failure> {
-        let empty = Value::Null;
-        let body = body.unwrap_or(&empty);
-        let kind = body.get("kind").and_then(Value::as_str).unwrap_or("DeleteOptions");
-        if kind != "DeleteOptions" {
-            return Err(Failure::bad_request(format!("the body of a deletion must be DeleteOptions, not {kind}")));
-        }
-        let text = |value: Option<&Value>| value.and_then(Value::as_str).filter(|t| !t.is_empty()).map(str::to_string);
-        let policy = text(body.get("propagationPolicy")).or_else(|| query.get("propagationPolicy").map(str::to_string));
-        let orphan = match body.get("orphanDependents").and_then(Value::as_bool) {
-            Some(orphan) => Some(orphan),
-            None if query.get("orphanDependents").is_some() => Some(query.flag("orphanDependents")?),
-            None => None,
+        let (policy, orphan, asked) = match body {
+            Some(body) => {
+                let kind = body.get("kind").and_then(Value::as_str).unwrap_or("DeleteOptions");
+                if kind != "DeleteOptions" {
+                    let message = format!("the body of a deletion must be DeleteOptions, not {kind}");
+                    return Err(Failure::bad_request(message));
+                }
+                let listed = body.get("dryRun").and_then(Value::as_array).into_iter().flatten();
+                let orphan = body.get("orphanDependents").and_then(Value::as_bool);
+                (text(body.get("propagationPolicy")), orphan, listed.filter_map(Value::as_str).collect::<Vec<_>>())
+            }
+            None => {
+                let orphan = match query.get("orphanDependents") {
+                    Some(_) => Some(query.flag("orphanDependents")?),
+                    None => None,
+                };
+                (query.get("propagationPolicy").map(str::to_string), orphan, query.all("dryRun").collect())
+            }
         };
+        let asked: Vec<&str> = asked.into_iter().filter(|value| !value.is_empty()).collect();
+        let mut errors = Vec::new();
+        if let (Some(policy), Some(_)) = (&policy, orphan) {
+            let why = "orphanDependents and deletionPropagation cannot be both set";
+            let message = format!("Invalid value: {}: {why}", quote(policy));
+            errors.push(field_error("FieldValueInvalid", "propagationPolicy", message));
+        }
         let propagation = match (policy.as_deref(), orphan) {
-            (Some("Background"), None) => Some(Propagation::Background),
-            (Some("Foreground"), None) => Some(Propagation::Foreground),
-            (Some("Orphan"), None) | (None, Some(true)) => Some(Propagation::Orphan),
-            (None, Some(false)) => Some(Propagation::Background),
+            (Some("Background"), _) | (None, Some(false)) => Some(Propagation::Background),
+            (Some("Foreground"), _) => Some(Propagation::Foreground),
+            (Some("Orphan"), _) | (None, Some(true)) => Some(Propagation::Orphan),
             (None, None) => None,
-            (Some(_), Some(_)) => {
-                return Err(invalid(
-                    "propagationPolicy: Invalid value: orphanDependents and deletionPropagation cannot be both set",
-                ));
-            }
-            (Some(other), None) => {
-                return Err(invalid(&format!(
-                    "propagationPolicy: Unsupported value: {other:?}: supported values: \"Background\", \"Foreground\", \"Orphan\""
-                )));
+            (Some(other), _) => {
+                let supported = "supported values: \"Foreground\", \"Background\", \"Orphan\", \"nil\"";
+                let message = format!("Unsupported value: {}: {supported}", quote(other));
+                errors.push(field_error("FieldValueNotSupported", "propagationPolicy", message));
+                None
             }
         };
-        let listed = body.get("dryRun").and_then(Value::as_array).into_iter().flatten();
-        let asked = listed.filter_map(Value::as_str).chain(query.all("dryRun")).filter(|value| !value.is_empty());
-        let mut dry_run = false;
-        for value in asked {
-            if value != "All" {
-                return Err(invalid(&format!("dryRun: Unsupported value: {value:?}: supported values: \"All\"")));
-            }
-            dry_run = true;
+        errors.extend(dry_run_error(&asked));
+        if !errors.is_empty() {
+            return Err(invalid_options("DeleteOptions", &errors));
         }
+        let precondition = |path: &str| text(body.and_then(|body| object::at(body, path)));
         Ok(DeleteOptions {
             propagation,
-            uid: text(object::at(body, "preconditions.uid")),
-            version: text(object::at(body, "preconditions.resourceVersion")),
-            dry_run,
+            uid: precondition("preconditions.uid"),
+            version: precondition("preconditions.resourceVersion"),
+            dry_run: !asked.is_empty(),
         })
     }
 }
 
-fn invalid(why: &str) -> Failure {
-    Failure::new(422, "Invalid", format!("DeleteOptions.meta.k8s.io \"\" is invalid: {why}"))
+fn text(value: Option<&Value>) -> Option<String> {
+    value.and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_string)
 }
 
 /// Deletes one object, or marks it.

@@ -68,5 +68,6 @@ pub fn system_options() -> WriteOptions {
         manager: "regatta-apiserver".into(),
         manager_given: true,
         force: false,
+        force_given: false,
     }
 }

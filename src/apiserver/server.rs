@@ -78,7 +78,7 @@ async fn answer(inner: &Arc<Inner>, user: User, request: Request) -> Result<Resp
     if target.namespace.is_some() && !resource.namespaced {
         return Err(Failure::no_such_path());
     }
-    let verb = Verb { inner, resource, target, query, headers: parts.headers };
+    let verb = Verb { inner, resource, target, query, method: parts.method.clone(), headers: parts.headers };
     verb.answer(parts.method, body).await
 }
 
@@ -88,6 +88,7 @@ struct Verb<'a> {
     resource: Arc<Resource>,
     target: Target,
     query: Query,
+    method: Method,
     headers: HeaderMap,
 }
 
@@ -179,7 +180,7 @@ impl Verb<'_> {
     }
 
     fn write_options(&self) -> Result<WriteOptions, Failure> {
-        request::write_options(&self.query, &self.headers)
+        request::write_options(&self.query, &self.method, &self.headers)
     }
 
     async fn delete_options(&self, body: axum::body::Body) -> Result<DeleteOptions, Failure> {

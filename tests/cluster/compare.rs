@@ -145,3 +145,32 @@ impl Explained {
         failures
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(text: &str) -> Vec<String> {
+        text.split(' ').map(|word| word.replace('_', " ")).collect()
+    }
+
+    #[test]
+    fn a_difference_is_shown_under_its_step() {
+        let verdict = Verdict::new("x".into(), &lines("»_one a b »_two c"), &lines("»_one a b »_two d"));
+        assert_eq!(verdict.hunks.len(), 1);
+        assert_eq!(verdict.hunks[0].step, "» two");
+        assert_eq!(verdict.hunks[0].lines, ["- c", "+ d"]);
+        assert!(Verdict::new("x".into(), &lines("a b"), &lines("a b")).hunks.is_empty());
+    }
+
+    #[test]
+    fn a_difference_nobody_explained_and_an_explanation_nobody_needs_both_fail() {
+        let entry = Entry { case: "http/x".into(), lines: "^. c".into(), why: "because".into() };
+        let explained = Explained(vec![(entry, Regex::new("^http/x").unwrap(), Regex::new("^. c").unwrap())]);
+        let verdict = |ours: &str| vec![Verdict::new("http/x".into(), &lines("a"), &lines(ours))];
+        assert_eq!(explained.judge("http", verdict("a c"), true), Vec::<String>::new());
+        assert_eq!(explained.judge("http", verdict("a d"), true).len(), 2);
+        assert_eq!(explained.judge("http", verdict("a"), false), Vec::<String>::new());
+        assert_eq!(explained.judge("http", verdict("a"), true).len(), 1);
+    }
+}

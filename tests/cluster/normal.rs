@@ -154,3 +154,36 @@ pub fn lines(value: &Value) -> Vec<String> {
     let text = serde_json::to_string_pretty(value).expect("a value is JSON");
     text.lines().map(str::to_string).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn equal_values_stay_equal_and_different_ones_different() {
+        let mut normal = Normal::default();
+        let seen = normal.json(&json!([
+            {"metadata": {"uid": "11111111-1111-1111-1111-111111111111", "resourceVersion": "100"}},
+            {"metadata": {"uid": "22222222-2222-2222-2222-222222222222", "resourceVersion": "100"}},
+            {"metadata": {"uid": "11111111-1111-1111-1111-111111111111", "resourceVersion": "101"}},
+        ]));
+        let expected = json!([
+            {"metadata": {"uid": "<uid-1>", "resourceVersion": "<rv-1>"}},
+            {"metadata": {"uid": "<uid-2>", "resourceVersion": "<rv-1>"}},
+            {"metadata": {"uid": "<uid-1>", "resourceVersion": "<rv-2>"}},
+        ]);
+        assert_eq!(seen, expected);
+    }
+
+    #[test]
+    fn times_of_the_run_go_and_those_a_case_wrote_stay() {
+        let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+        assert_eq!(Normal::default().text(&format!("{now} 2020-01-01T00:00:00Z")), "<time> 2020-01-01T00:00:00Z");
+    }
+
+    #[test]
+    fn ages_and_column_widths_do_not_matter() {
+        assert_eq!(Normal::default().printed("a     3s\nab   1m2s   7s"), "a  <age>\nab  <age>  <age>");
+    }
+}
