@@ -2,10 +2,12 @@
 //! `target/bench.json`. `SCALE=small` for a quick look; `cargo bench -- echo` for one row.
 
 mod api;
+mod cluster;
 mod echo;
 mod fleet;
 #[path = "../tests/all/harness.rs"]
 mod harness;
+
 mod output;
 mod processes;
 mod pty;
@@ -25,6 +27,8 @@ pub struct Scale {
     /// By one writer; all writers together make `objects`.
     pub creates: usize,
     pub objects: usize,
+    /// Seen by every watcher.
+    pub updates: usize,
 }
 
 const FULL: Scale = Scale {
@@ -35,6 +39,7 @@ const FULL: Scale = Scale {
     idle_seconds: 20,
     creates: 500,
     objects: 10_000,
+    updates: 1_000,
 };
 const SMALL: Scale = Scale {
     output_bytes: 20 << 20,
@@ -44,6 +49,7 @@ const SMALL: Scale = Scale {
     idle_seconds: 3,
     creates: 500,
     objects: 1_000,
+    updates: 200,
 };
 
 fn main() {
@@ -68,6 +74,9 @@ fn main() {
     }
     if wanted("api") {
         api::run(&runtime, scale, &mut report);
+    }
+    if wanted("cluster") {
+        cluster::run(&runtime, scale, &mut report);
     }
     if wanted("fleet") {
         fleet::run(&runtime, scale, &mut report);

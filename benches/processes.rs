@@ -16,6 +16,23 @@ pub fn of_home(home: &Path, server: u32) -> Vec<u32> {
     all().into_iter().filter(ours).collect()
 }
 
+/// A process and all that it started.
+pub fn tree(root: u32) -> Vec<u32> {
+    let mut found = vec![root];
+    let parents: Vec<(u32, u32)> = all().into_iter().filter_map(|pid| Some((pid, parent(pid)?))).collect();
+    let mut next = 0;
+    while next < found.len() {
+        found.extend(parents.iter().filter(|(_, parent)| *parent == found[next]).map(|(pid, _)| *pid));
+        next += 1;
+    }
+    found
+}
+
+fn parent(pid: u32) -> Option<u32> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
+}
+
 /// Proportional set size, in MiB.
 pub fn memory(pids: &[u32]) -> f64 {
     let kib = |pid: &u32| field(&format!("/proc/{pid}/smaps_rollup"), "Pss:");

@@ -1,9 +1,9 @@
 //! Request bodies into JSON: size, content type, JSON, YAML and protobuf. Knows no kind beyond what protobuf needs.
 
 use axum::body::Body;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, header};
-use http_body_util::{BodyExt, Limited};
+use http_body_util::BodyExt;
 use serde_json::Value;
 
 use super::{protobuf, status::Failure};
@@ -15,15 +15,27 @@ const YAML_DEPTH: usize = 100;
 
 pub const ACCEPTED: &str = "application/json, application/yaml, application/vnd.kubernetes.protobuf";
 
+/// So much of a body that is too large is read and forgotten: a client that is still sending does not listen for the answer.
+const PATIENCE: usize = 16 * LIMIT;
+
 /// The whole body, or 413.
-pub async fn collect(body: Body) -> Result<Bytes, Failure> {
-    match Limited::new(body, LIMIT).collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.downcast_ref::<http_body_util::LengthLimitError>().is_some() => {
-            Err(Failure::too_large(LIMIT))
+pub async fn collect(mut body: Body) -> Result<Bytes, Failure> {
+    let mut kept = BytesMut::new();
+    let mut size = 0;
+    while let Some(frame) = body.frame().await {
+        let frame =
+            frame.map_err(|error| Failure::bad_request(format!("the request's body could not be read: {error}")))?;
+        let Ok(data) = frame.into_data() else { continue };
+        size += data.len();
+        if size <= LIMIT {
+            kept.extend_from_slice(&data);
+        } else if size > PATIENCE {
+            break;
+        } else {
+            kept = BytesMut::new();
         }
-        Err(error) => Err(Failure::bad_request(format!("the request's body could not be read: {error}"))),
     }
+    if size > LIMIT { Err(Failure::too_large(LIMIT)) } else { Ok(kept.freeze()) }
 }
 
 /// The media type without parameters; empty when there is none.

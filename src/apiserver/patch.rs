@@ -92,9 +92,24 @@ fn mismatch(found: &Value, wanted: &str) -> Failure {
     Failure::bad_request(format!("error decoding patch: json: cannot unmarshal {found} into Go value of type {wanted}"))
 }
 
+/// Copies that copy their own result double with every operation: what they may add in all, as upstream bounds it.
+const MOST_COPIED: usize = 3 * 1024 * 1024;
+
 fn json_patch(current: &Value, operations: &[PatchOperation]) -> Result<Value, Failure> {
     let mut object = current.clone();
+    let mut copied = 0;
     for operation in operations {
+        if let PatchOperation::Copy(copy) = operation
+            && let Some(source) = object.pointer(copy.from.as_str())
+        {
+            copied += source.to_string().len();
+            if copied > MOST_COPIED {
+                let message = format!(
+                    "Unable to complete the copy, the accumulated size increase of copy is {copied}, exceeding the limit {MOST_COPIED}"
+                );
+                return Err(Failure::new(413, "RequestEntityTooLarge", message));
+            }
+        }
         // Upstream lets a test for null pass where there is nothing; kube's finalizers are made with that.
         if let PatchOperation::Test(test) = operation
             && test.value.is_null()
@@ -341,6 +356,15 @@ mod tests {
         let patched = json_patch(&json!({"metadata": {}}), &operations).unwrap();
         assert_eq!(patched["metadata"]["finalizers"], json!(["a/b"]));
         assert_eq!(json_patch(&patched, &operations).unwrap_err().code, 422);
+    }
+
+    #[test]
+    fn copies_that_double_are_stopped() {
+        let copies: Vec<Value> =
+            (0..60).map(|i| json!({"op": "copy", "from": "/data", "path": format!("/data/c{i}")})).collect();
+        let operations: Vec<PatchOperation> = serde_json::from_value(Value::from(copies)).unwrap();
+        assert_eq!(json_patch(&json!({"data": {"k": "v"}}), &operations).unwrap_err().code, 413);
+        assert!(json_patch(&json!({"data": {"k": "v"}}), &operations[..10]).is_ok());
     }
 
     #[test]

@@ -5,6 +5,7 @@
 mod apiserver;
 mod cli;
 mod controllers;
+mod faults;
 mod gateway;
 mod generated;
 mod harness;
