@@ -10,13 +10,16 @@ use super::{
     object, read,
     request::{Query, dry_run_error, invalid_options},
     schema::quote,
-    status::{Failure, field_error},
+    status::{Failure, Subject, field_error},
     storage::{Change, Expect, Stored, WriteError},
     write::{Call, Done, Outcome, is_finished},
 };
 
 pub const ORPHAN: &str = "orphan";
 pub const FOREGROUND: &str = "foregroundDeletion";
+
+/// Namespaces that are always there.
+const IMMORTAL: [&str; 3] = ["default", "kube-system", "kube-public"];
 
 const ATTEMPTS: usize = 64;
 /// Deletions of a collection under way at once: well within the writer's queue.
@@ -99,6 +102,9 @@ fn text(value: Option<&Value>) -> Option<String> {
 /// Deletes one object, or marks it.
 pub async fn delete(call: &Call<'_>, name: &str, options: &DeleteOptions) -> Result<Done, Failure> {
     let resource = &call.resource;
+    if resource.is("", "Namespace") && IMMORTAL.contains(&name) {
+        return Err(Failure::forbidden(resource.subject(name), "this namespace may not be deleted"));
+    }
     let _definitions = call.lock_definitions().await;
     for _ in 0..ATTEMPTS {
         let current = read::find(resource, &call.namespace, name)?;
@@ -128,17 +134,24 @@ pub async fn delete(call: &Call<'_>, name: &str, options: &DeleteOptions) -> Res
 
 fn check_preconditions(call: &Call<'_>, current: &Stored, options: &DeleteOptions) -> Result<(), Failure> {
     let subject = call.resource.subject(&current.name);
+    // Upstream names the kind here, not the resource.
+    let subject = Subject { plural: subject.kind, ..subject };
     if let Some(uid) = &options.uid
         && *uid != current.uid
     {
-        let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {}", current.uid);
+        let why = format!(
+            "the UID in the precondition ({uid}) does not match the UID in record ({}). The object might have been \
+             deleted and then recreated",
+            current.uid
+        );
         return Err(Failure::conflict(subject, why));
     }
     if let Some(version) = &options.version
         && *version != current.version.to_string()
     {
         let why = format!(
-            "Precondition failed: ResourceVersion in precondition: {version}, ResourceVersion in object meta: {}",
+            "the ResourceVersion in the precondition ({version}) does not match the ResourceVersion in record ({}). \
+             The object might have been modified",
             current.version
         );
         return Err(Failure::conflict(subject, why));

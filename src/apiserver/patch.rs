@@ -117,6 +117,15 @@ fn json_patch(current: &Value, operations: &[PatchOperation]) -> Result<Value, F
         {
             continue;
         }
+        // Upstream's library replaces a member that is not there, too.
+        let added = match operation {
+            PatchOperation::Replace(replace) if object.pointer(replace.path.as_str()).is_none() => {
+                let (path, value) = (replace.path.clone(), replace.value.clone());
+                Some(PatchOperation::Add(json_patch::AddOperation { path, value }))
+            }
+            _ => None,
+        };
+        let operation = added.as_ref().unwrap_or(operation);
         json_patch::patch(&mut object, std::slice::from_ref(operation)).map_err(|_| Failure::unfitting_patch())?;
     }
     Ok(object)

@@ -103,9 +103,14 @@ impl Query {
         }
     }
 
+    /// A count; zero and less mean that there is none, as upstream reads them.
     pub fn number(&self, name: &str) -> Result<Option<u64>, Failure> {
-        let wrong = |text: &str| Failure::bad_request(format!("invalid value {text:?} for {name}: not a number"));
-        self.get(name).map(|text| text.parse().map_err(|_| wrong(text))).transpose()
+        let Some(text) = self.get(name) else { return Ok(None) };
+        let number: i64 = text.parse().map_err(|_| {
+            let text = super::schema::quote(text);
+            Failure::bad_request(format!("strconv.ParseInt: parsing {text}: invalid syntax"))
+        })?;
+        Ok(u64::try_from(number).ok())
     }
 }
 
@@ -142,7 +147,9 @@ pub struct WatchOptions {
 fn version_of(query: &Query, name: &str) -> Result<Option<u64>, Failure> {
     let Some(text) = query.get(name) else { return Ok(None) };
     text.parse().map(Some).map_err(|_| {
-        Failure::bad_request(format!("invalid {name} {text:?}: it must be one that this server handed out"))
+        let text = super::schema::quote(text);
+        let why = format!("strconv.ParseUint: parsing {text}: invalid syntax");
+        Failure::bad_request(format!("invalid resource version: {name}: Invalid value: {text}: {why}"))
     })
 }
 

@@ -14,7 +14,8 @@ use super::{
     Inner, apply, object, read,
     request::WriteOptions,
     resource::Resource,
-    status::{Failure, field_error},
+    schema::quote,
+    status::{Failure, Subject, field_error},
     storage::{Change, Expect, Stored, Write, WriteError},
 };
 
@@ -204,7 +205,8 @@ impl Call<'_> {
                     "metadata.resourceVersion",
                     "Invalid value: 0: must be specified for an update",
                 );
-                return Err(Failure::invalid(subject, &[error]));
+                // Upstream names the resource here, not the kind.
+                return Err(Failure::invalid(Subject { kind: &resource.plural, ..subject }, &[error]));
             }
         } else if asked != object::meta_str(before, "resourceVersion") {
             return Err(Failure::stale(subject));
@@ -223,7 +225,8 @@ impl Call<'_> {
                 .collect();
             if object::is_deleting(before) && !added.is_empty() {
                 let message = format!(
-                    "Forbidden: no new finalizers can be added if the object is being deleted, found new finalizers {added:?}"
+                    "Forbidden: no new finalizers can be added if the object is being deleted, found new finalizers []string{{{}}}",
+                    added.iter().map(|finalizer| quote(finalizer)).collect::<Vec<_>>().join(", ")
                 );
                 return Err(Failure::invalid(
                     subject,
@@ -320,7 +323,7 @@ impl Call<'_> {
             WriteError::Exists => Failure::already_exists(subject),
             WriteError::Missing => Failure::not_found(subject),
             WriteError::Stale => Failure::stale(subject),
-            WriteError::NoNamespace => Failure::not_found(super::status::Subject {
+            WriteError::NoNamespace => Failure::not_found(Subject {
                 group: "",
                 plural: "namespaces",
                 kind: "Namespace",

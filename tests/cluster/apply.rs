@@ -87,9 +87,9 @@ fn kept() -> Vec<(String, Sequence)> {
 
 fn keep(sequence: &Sequence) {
     let text = serde_json::to_string_pretty(sequence).expect("a sequence is JSON");
-    let sum = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| {
-        (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
+    let sum = text
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
     let path = folder().join(format!("{sum:016x}.json"));
     std::fs::write(&path, text + "\n").unwrap_or_else(|error| panic!("{}: {error}", path.display()));
 }

@@ -47,11 +47,8 @@ fn diff<'a>(real: &'a [String], ours: &'a [String]) -> Vec<(char, &'a str)> {
     let mut lengths = vec![vec![0u32; columns + 1]; rows + 1];
     for i in (0..rows).rev() {
         for j in (0..columns).rev() {
-            lengths[i][j] = if real[i] == ours[j] {
-                lengths[i + 1][j + 1] + 1
-            } else {
-                lengths[i + 1][j].max(lengths[i][j + 1])
-            };
+            lengths[i][j] =
+                if real[i] == ours[j] { lengths[i + 1][j + 1] + 1 } else { lengths[i + 1][j].max(lengths[i][j + 1]) };
         }
     }
     let (mut i, mut j, mut out) = (0, 0, Vec::new());

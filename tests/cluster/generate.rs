@@ -94,7 +94,8 @@ fn metadata(random: &mut Rng, merge: bool) -> Value {
         }
     }
     if random.u8(..100) < 5 {
-        metadata.insert("finalizers".into(), json!([format!("compare.example/{}", random.choice(WORDS).expect("some"))]));
+        metadata
+            .insert("finalizers".into(), json!([format!("compare.example/{}", random.choice(WORDS).expect("some"))]));
     }
     Value::Object(metadata)
 }
@@ -128,8 +129,8 @@ fn status(random: &mut Rng) -> Value {
 fn thing(random: &mut Rng, merge: bool) -> Value {
     let mut spec = Map::new();
     let fields = [
-        "title", "count", "size", "note", "ports", "steps", "tags", "args", "plain", "labels", "frozen", "limits", "box",
-        "sealed", "extra",
+        "title", "count", "size", "note", "ports", "steps", "tags", "args", "plain", "labels", "frozen", "limits",
+        "box", "sealed", "extra",
     ];
     for field in fields {
         if random.u8(..100) < 22 {
@@ -148,8 +149,20 @@ fn field_value(random: &mut Rng, field: &str, merge: bool) -> Value {
     match field {
         "title" => word(random),
         "count" => random.u8(..3).into(),
-        "size" => if random.bool() { word(random) } else { random.u8(..3).into() },
-        "note" => if random.u8(..100) < 30 { Value::Null } else { word(random) },
+        "size" => {
+            if random.bool() {
+                word(random)
+            } else {
+                random.u8(..3).into()
+            }
+        }
+        "note" => {
+            if random.u8(..100) < 30 {
+                Value::Null
+            } else {
+                word(random)
+            }
+        }
         "ports" => ports(random),
         "steps" => steps(random),
         "tags" | "args" => some_words(random).into(),
@@ -169,7 +182,10 @@ fn field_value(random: &mut Rng, field: &str, merge: bool) -> Value {
             let map = value.as_object_mut().expect("a map");
             map.retain(|key, _| key == "a" || key == "b");
             if random.bool() {
-                map.insert("inner".into(), if random.bool() { json!({"x": random.u8(..2)}) } else { json!({"y": word(random)}) });
+                map.insert(
+                    "inner".into(),
+                    if random.bool() { json!({"x": random.u8(..2)}) } else { json!({"y": word(random)}) },
+                );
             }
             value
         }

@@ -19,8 +19,7 @@ fn regex(pattern: &str) -> Regex {
 
 static UID: LazyLock<Regex> =
     LazyLock::new(|| regex(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b"));
-static TIME: LazyLock<Regex> =
-    LazyLock::new(|| regex(r"\b(\d{4}-\d\d-\d\d)T\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)"));
+static TIME: LazyLock<Regex> = LazyLock::new(|| regex(r"\b(\d{4}-\d\d-\d\d)T\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)"));
 static LONG_TIME: LazyLock<Regex> =
     LazyLock::new(|| regex(r"\b(Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d\d \w{3} \d{4} \d\d:\d\d:\d\d [+-]\d{4}"));
 static DIFF_TIME: LazyLock<Regex> = LazyLock::new(|| regex(r"\b\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+ [+-]\d{4}"));
@@ -48,7 +47,8 @@ impl Normal {
     /// Any text.
     pub fn text(&mut self, text: &str) -> String {
         let text = UID.replace_all(text, |found: &Captures<'_>| self.number("uid", &found[0])).into_owned();
-        let text = GENERATED.replace_all(&text, |found: &Captures<'_>| self.number("generated", &found[0])).into_owned();
+        let text =
+            GENERATED.replace_all(&text, |found: &Captures<'_>| self.number("generated", &found[0])).into_owned();
         let text = TIME.replace_all(&text, time).into_owned();
         let text = LONG_TIME.replace_all(&text, "<time>");
         let text = DIFF_TIME.replace_all(&text, "<time>");
@@ -122,7 +122,8 @@ impl Normal {
     /// Sorted without their times: upstream sorts by whole seconds, which depends on when a case runs.
     fn managers(&mut self, list: &[Value]) -> Value {
         let mut list: Vec<Value> = list.iter().map(|manager| self.json(manager)).collect();
-        let key = |value: &Value| ["manager", "operation", "subresource", "apiVersion"].map(|key| value[key].to_string());
+        let key =
+            |value: &Value| ["manager", "operation", "subresource", "apiVersion"].map(|key| value[key].to_string());
         list.sort_by_key(key);
         Value::Array(list)
     }

@@ -6,7 +6,7 @@
 //! a = GET @cm/a                                     remembered: ${a.metadata.uid} stands for a part of it
 //! POST @cm !{"kind": "\xff"                         a raw body, with escapes and ${repeat 10 x}
 //! UNTIL 404 @cm/a    UNTIL has Text @cm/a    UNTIL no Text @cm/a
-//! WATCH w @cm?timeoutSeconds=3                      opens a watch; EVENTS w reads it to its end
+//! WATCH w @cm?watch=true&timeoutSeconds=3           opens a watch (WATCH:as-table …); EVENTS w reads it to its end
 //! file a.yaml                                       the lines after it that begin with |
 //! $ kubectl get cm                                  a shell line, in a folder of its own
 //! ```
@@ -156,9 +156,10 @@ fn step(line: &str) -> Option<Step> {
     Some(match word {
         "file" => Step::File { name: rest.trim().to_string(), text: String::new() },
         "EVENTS" => Step::Events { id: rest.trim().to_string() },
-        "WATCH" => {
+        _ if word == "WATCH" || word.starts_with("WATCH:") => {
             let (id, path) = rest.split_once(' ')?;
-            Step::Watch { id: id.to_string(), line: request(&format!("GET {path}"))? }
+            let variants = word.trim_start_matches("WATCH");
+            Step::Watch { id: id.to_string(), line: request(&format!("GET{variants} {path}"))? }
         }
         "UNTIL" => {
             let words: Vec<&str> = rest.split_whitespace().collect();
