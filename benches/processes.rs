@@ -22,7 +22,8 @@ pub fn tree(root: u32) -> Vec<u32> {
     let parents: Vec<(u32, u32)> = all().into_iter().filter_map(|pid| Some((pid, parent(pid)?))).collect();
     let mut next = 0;
     while next < found.len() {
-        found.extend(parents.iter().filter(|(_, parent)| *parent == found[next]).map(|(pid, _)| *pid));
+        let grown = found[next];
+        found.extend(parents.iter().filter(|(_, parent)| *parent == grown).map(|(pid, _)| *pid));
         next += 1;
     }
     found
