@@ -26,6 +26,7 @@ static DIFF_TIME: LazyLock<Regex> = LazyLock::new(|| regex(r"\b\d{4}-\d\d-\d\d \
 static SERVER: LazyLock<Regex> = LazyLock::new(|| regex(r"\b127\.0\.0\.1:\d+"));
 static GENERATED: LazyLock<Regex> = LazyLock::new(|| regex(r"\bgen-[a-z0-9]{5}\b"));
 static TOO_OLD: LazyLock<Regex> = LazyLock::new(|| regex(r"(resource version: \d+ \()\d+(\))"));
+static RECORD: LazyLock<Regex> = LazyLock::new(|| regex(r"(ResourceVersion in record \()\d+(\))"));
 static CURRENT: LazyLock<Regex> = LazyLock::new(|| regex(r"(current: )\d+"));
 static VERSION: LazyLock<Regex> = LazyLock::new(|| regex(r#"(resourceVersion"?: *"?)(\d+)"#));
 static AGE: LazyLock<Regex> = LazyLock::new(|| regex(r"^(\d+[smh])+$"));
@@ -54,6 +55,7 @@ impl Normal {
         let text = DIFF_TIME.replace_all(&text, "<time>");
         let text = SERVER.replace_all(&text, "<server>");
         let text = TOO_OLD.replace_all(&text, "$1<rv>$2");
+        let text = RECORD.replace_all(&text, "$1<rv>$2");
         let text = CURRENT.replace_all(&text, "$1<rv>");
         FOLDER.replace_all(&text, "/tmp/$1").into_owned()
     }

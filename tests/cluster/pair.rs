@@ -16,7 +16,8 @@ use crate::http::{Answer, Ask};
 
 const REGATTA: &str = env!("CARGO_BIN_EXE_regatta");
 pub const ROOT: &str = env!("CARGO_MANIFEST_DIR");
-pub const PATIENCE: Duration = Duration::from_secs(150);
+/// How long something may take to settle: the real garbage collector notices a new definition within half a minute.
+pub const PATIENCE: Duration = Duration::from_secs(75);
 
 /// One of the two, as a case sees it.
 pub struct Side {
