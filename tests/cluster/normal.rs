@@ -109,7 +109,8 @@ impl Normal {
                 // An annotation that holds a whole object.
                 _ => self.json(value),
             };
-            out.insert(key.clone(), plain);
+            // Keys of managedFields hold uids.
+            out.insert(self.text(key), plain);
         }
         out
     }
