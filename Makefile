@@ -5,7 +5,7 @@ SCALE ?= full
 BINARY := target/release/regatta
 WEB := web/dist/index.html
 
-.PHONY: run test test-clients bench fmt lint build generate setup-run setup-test clean
+.PHONY: run test test-clients test-cluster bench fmt lint build generate setup-run setup-test setup-cluster clean
 
 run: setup-run build              ## build and start: prints the URL, the kubeconfig and the next command
 	@exec $(BINARY) up
@@ -25,6 +25,19 @@ test: setup-test $(WEB)           ## the whole suite; needs no cluster and no ag
 test-clients: setup-test $(WEB)   ## programs of the Python and JavaScript client libraries against a server of their own
 	$(CARGO) build --locked
 	REGATTA=$${CARGO_TARGET_DIR:-target}/debug/regatta tests/clients/run
+
+test-cluster: setup-cluster target/kube/kubectl  ## the API beside a real kube-apiserver: every difference is printed
+	$(CARGO) test --locked --test cluster -- --nocapture
+
+# A real control plane and a current kubectl: one program, built again only when its sources change.
+KUBE_VERSION := v1.36.3
+target/kube/kube: $(wildcard tests/kube/*.go) tests/kube/go.mod tests/kube/go.sum
+	@echo "building Kubernetes $(KUBE_VERSION) for the comparison: about five minutes on two cores, once" >&2
+	cd tests/kube && go build -trimpath -o ../../$@ \
+		-ldflags '-s -w -X k8s.io/component-base/version.gitVersion=$(KUBE_VERSION)' .
+
+target/kube/kubectl: target/kube/kube
+	@ln -sf kube $@
 
 bench: setup-run $(WEB)           ## the tables of docs/measurements.md; SCALE=small for a quick look
 	SCALE=$(SCALE) $(CARGO) bench --locked --bench all
@@ -47,6 +60,9 @@ setup-run:
 
 setup-test:
 	@deploy/setup test
+
+setup-cluster:
+	@deploy/setup cluster
 
 clean:
 	$(CARGO) clean

@@ -72,7 +72,12 @@ pub fn object_strictly(headers: &HeaderMap, body: &[u8]) -> Result<(Value, Vec<S
 }
 
 pub fn json(body: &[u8]) -> Result<Value, Failure> {
-    serde_json::from_slice(body).map_err(|error| unreadable(&error))
+    json_as(body, "couldn't get version/kind; json parse error")
+}
+
+/// JSON, with what a refusal of it begins with.
+pub fn json_as(body: &[u8], attempted: &str) -> Result<Value, Failure> {
+    serde_json::from_slice(body).map_err(|error| Failure::bad_request(format!("{attempted}: {error}")))
 }
 
 fn unreadable(error: &serde_json::Error) -> Failure {

@@ -8,14 +8,18 @@ use serde_json::{Value, json};
 
 use super::{
     object, read,
-    request::Query,
-    status::Failure,
+    request::{Query, dry_run_error, invalid_options},
+    schema::quote,
+    status::{Failure, Subject, field_error},
     storage::{Change, Expect, Stored, WriteError},
     write::{Call, Done, Outcome, is_finished},
 };
 
 pub const ORPHAN: &str = "orphan";
 pub const FOREGROUND: &str = "foregroundDeletion";
+
+/// Namespaces that are always there.
+const IMMORTAL: [&str; 3] = ["default", "kube-system", "kube-public"];
 
 const ATTEMPTS: usize = 64;
 /// Deletions of a collection under way at once: well within the writer's queue.
@@ -37,63 +41,70 @@ pub struct DeleteOptions {
 }
 
 impl DeleteOptions {
-    /// From the body (DeleteOptions, if there is one) and the query.
+    /// From the body (DeleteOptions) where there is one, otherwise from the query.
     pub fn parse(body: Option<&Value>, query: &Query) -> Result<DeleteOptions, Failure> {
-        let empty = Value::Null;
-        let body = body.unwrap_or(&empty);
-        let kind = body.get("kind").and_then(Value::as_str).unwrap_or("DeleteOptions");
-        if kind != "DeleteOptions" {
-            return Err(Failure::bad_request(format!("the body of a deletion must be DeleteOptions, not {kind}")));
-        }
-        let text = |value: Option<&Value>| value.and_then(Value::as_str).filter(|t| !t.is_empty()).map(str::to_string);
-        let policy = text(body.get("propagationPolicy")).or_else(|| query.get("propagationPolicy").map(str::to_string));
-        let orphan = match body.get("orphanDependents").and_then(Value::as_bool) {
-            Some(orphan) => Some(orphan),
-            None if query.get("orphanDependents").is_some() => Some(query.flag("orphanDependents")?),
-            None => None,
+        let (policy, orphan, asked) = match body {
+            Some(body) => {
+                let kind = body.get("kind").and_then(Value::as_str).unwrap_or("DeleteOptions");
+                if kind != "DeleteOptions" {
+                    let message = format!("the body of a deletion must be DeleteOptions, not {kind}");
+                    return Err(Failure::bad_request(message));
+                }
+                let listed = body.get("dryRun").and_then(Value::as_array).into_iter().flatten();
+                let orphan = body.get("orphanDependents").and_then(Value::as_bool);
+                (text(body.get("propagationPolicy")), orphan, listed.filter_map(Value::as_str).collect::<Vec<_>>())
+            }
+            None => {
+                let orphan = match query.get("orphanDependents") {
+                    Some(_) => Some(query.flag("orphanDependents")?),
+                    None => None,
+                };
+                (query.get("propagationPolicy").map(str::to_string), orphan, query.all("dryRun").collect())
+            }
         };
+        let asked: Vec<&str> = asked.into_iter().filter(|value| !value.is_empty()).collect();
+        let mut errors = Vec::new();
+        if let (Some(policy), Some(_)) = (&policy, orphan) {
+            let why = "orphanDependents and deletionPropagation cannot be both set";
+            let message = format!("Invalid value: {}: {why}", quote(policy));
+            errors.push(field_error("FieldValueInvalid", "propagationPolicy", message));
+        }
         let propagation = match (policy.as_deref(), orphan) {
-            (Some("Background"), None) => Some(Propagation::Background),
-            (Some("Foreground"), None) => Some(Propagation::Foreground),
-            (Some("Orphan"), None) | (None, Some(true)) => Some(Propagation::Orphan),
-            (None, Some(false)) => Some(Propagation::Background),
+            (Some("Background"), _) | (None, Some(false)) => Some(Propagation::Background),
+            (Some("Foreground"), _) => Some(Propagation::Foreground),
+            (Some("Orphan"), _) | (None, Some(true)) => Some(Propagation::Orphan),
             (None, None) => None,
-            (Some(_), Some(_)) => {
-                return Err(invalid(
-                    "propagationPolicy: Invalid value: orphanDependents and deletionPropagation cannot be both set",
-                ));
-            }
-            (Some(other), None) => {
-                return Err(invalid(&format!(
-                    "propagationPolicy: Unsupported value: {other:?}: supported values: \"Background\", \"Foreground\", \"Orphan\""
-                )));
+            (Some(other), _) => {
+                let supported = "supported values: \"Foreground\", \"Background\", \"Orphan\", \"nil\"";
+                let message = format!("Unsupported value: {}: {supported}", quote(other));
+                errors.push(field_error("FieldValueNotSupported", "propagationPolicy", message));
+                None
             }
         };
-        let listed = body.get("dryRun").and_then(Value::as_array).into_iter().flatten();
-        let asked = listed.filter_map(Value::as_str).chain(query.all("dryRun")).filter(|value| !value.is_empty());
-        let mut dry_run = false;
-        for value in asked {
-            if value != "All" {
-                return Err(invalid(&format!("dryRun: Unsupported value: {value:?}: supported values: \"All\"")));
-            }
-            dry_run = true;
+        errors.extend(dry_run_error(&asked));
+        if !errors.is_empty() {
+            return Err(invalid_options("DeleteOptions", &errors));
         }
+        let precondition = |path: &str| text(body.and_then(|body| object::at(body, path)));
         Ok(DeleteOptions {
             propagation,
-            uid: text(object::at(body, "preconditions.uid")),
-            version: text(object::at(body, "preconditions.resourceVersion")),
-            dry_run,
+            uid: precondition("preconditions.uid"),
+            version: precondition("preconditions.resourceVersion"),
+            dry_run: !asked.is_empty(),
         })
     }
 }
 
-fn invalid(why: &str) -> Failure {
-    Failure::new(422, "Invalid", format!("DeleteOptions.meta.k8s.io \"\" is invalid: {why}"))
+fn text(value: Option<&Value>) -> Option<String> {
+    value.and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_string)
 }
 
 /// Deletes one object, or marks it.
 pub async fn delete(call: &Call<'_>, name: &str, options: &DeleteOptions) -> Result<Done, Failure> {
     let resource = &call.resource;
+    if resource.is("", "Namespace") && IMMORTAL.contains(&name) {
+        return Err(Failure::forbidden(resource.subject(name), "this namespace may not be deleted"));
+    }
     let _definitions = call.lock_definitions().await;
     for _ in 0..ATTEMPTS {
         let current = read::find(resource, &call.namespace, name)?;
@@ -123,17 +134,24 @@ pub async fn delete(call: &Call<'_>, name: &str, options: &DeleteOptions) -> Res
 
 fn check_preconditions(call: &Call<'_>, current: &Stored, options: &DeleteOptions) -> Result<(), Failure> {
     let subject = call.resource.subject(&current.name);
+    // Upstream names the kind here, not the resource.
+    let subject = Subject { plural: subject.kind, ..subject };
     if let Some(uid) = &options.uid
         && *uid != current.uid
     {
-        let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {}", current.uid);
+        let why = format!(
+            "the UID in the precondition ({uid}) does not match the UID in record ({}). The object might have been \
+             deleted and then recreated",
+            current.uid
+        );
         return Err(Failure::conflict(subject, why));
     }
     if let Some(version) = &options.version
         && *version != current.version.to_string()
     {
         let why = format!(
-            "Precondition failed: ResourceVersion in precondition: {version}, ResourceVersion in object meta: {}",
+            "the ResourceVersion in the precondition ({version}) does not match the ResourceVersion in record ({}). \
+             The object might have been modified",
             current.version
         );
         return Err(Failure::conflict(subject, why));

@@ -107,5 +107,6 @@ pub fn system_options() -> WriteOptions {
         force: false,
         by: None,
         duplicates: Vec::new(),
+        force_given: false,
     }
 }

@@ -140,6 +140,24 @@ fn random<const N: usize>() -> [u8; N] {
     bytes
 }
 
+/// Drops the empty lists and maps that Kubernetes' types leave out: in metadata, and the content of built-in kinds.
+pub fn drop_empty(object: &mut Value, builtin: bool) {
+    let empty = |value: &Value| match value {
+        Value::Null => true,
+        Value::Array(list) => list.is_empty(),
+        Value::Object(map) => map.is_empty(),
+        Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+    };
+    if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+        let optional = ["labels", "annotations", "finalizers", "ownerReferences"];
+        metadata.retain(|key, value| !(optional.contains(&key.as_str()) && empty(value)));
+    }
+    if let Some(map) = object.as_object_mut().filter(|_| builtin) {
+        let optional = ["data", "binaryData", "stringData", "secrets", "imagePullSecrets", "subjects"];
+        map.retain(|key, value| !(optional.contains(&key.as_str()) && empty(value)));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -149,6 +167,15 @@ mod tests {
     fn an_encoded_object_begins_with_its_type() {
         let text = encode(&json!({"aggregationRule": 1, "kind": "K", "metadata": {}, "apiVersion": "v1"}));
         assert_eq!(text, r#"{"apiVersion":"v1","kind":"K","metadata":{},"aggregationRule":1}"#);
+    }
+
+    #[test]
+    fn what_is_empty_is_left_out_as_the_types_do() {
+        let mut object = json!({"metadata": {"name": "a", "labels": {}, "finalizers": []}, "data": {}, "spec": {}});
+        drop_empty(&mut object, false);
+        assert_eq!(object, json!({"metadata": {"name": "a"}, "data": {}, "spec": {}}));
+        drop_empty(&mut object, true);
+        assert_eq!(object, json!({"metadata": {"name": "a"}, "spec": {}}));
     }
 
     #[test]

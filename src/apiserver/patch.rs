@@ -6,9 +6,9 @@ use serde_json::{Map, Value, json};
 
 use super::{
     apply, body, object,
-    request::Validation,
+    request::{Validation, invalid_options},
     resource::Origin,
-    status::Failure,
+    status::{Failure, field_error},
     write::{Call, Done, Ownership, Part},
 };
 
@@ -23,19 +23,32 @@ pub async fn patch(
     bytes: &[u8],
 ) -> Result<Done, Failure> {
     let builtin = matches!(call.resource.origin, Origin::Builtin(_));
+    if call.options.force_given && body::media_type(headers) != "application/apply-patch+yaml" {
+        let message = "Forbidden: may not be specified for non-apply patch";
+        return Err(invalid_options("PatchOptions", &[field_error("FieldValueForbidden", "force", message)]));
+    }
     match body::media_type(headers).as_str() {
         "application/json-patch+json" => {
-            let operations: Vec<PatchOperation> = serde_json::from_slice(bytes)
-                .map_err(|error| Failure::bad_request(format!("error decoding patch: {error}")))?;
+            let operations = match body::json_as(bytes, "error decoding patch")? {
+                Value::Array(operations) => operations,
+                other => return Err(mismatch(&other, "[]handlers.jsonPatchOp")),
+            };
             if operations.len() > OPERATIONS {
                 let message =
                     format!("The allowed maximum operations in a JSON patch is {OPERATIONS}, got {}", operations.len());
                 return Err(Failure::new(413, "RequestEntityTooLarge", message));
             }
-            call.update(name, part, Ownership::Update, |current| json_patch(current, &operations)).await
+            // An operation that does not exist is found when it is applied.
+            let operations: Result<Vec<PatchOperation>, _> =
+                operations.into_iter().map(serde_json::from_value).collect();
+            call.update(name, part, Ownership::Update, |current| match &operations {
+                Ok(operations) => json_patch(current, operations),
+                Err(_) => Err(Failure::unfitting_patch()),
+            })
+            .await
         }
         "application/merge-patch+json" => {
-            let change = map(body::json(bytes)?)?;
+            let change = map(body::json_as(bytes, "error decoding patch")?)?;
             call.update(name, part, Ownership::Update, |current| {
                 let mut object = current.clone();
                 json_patch::merge(&mut object, &change);
@@ -63,7 +76,20 @@ pub async fn patch(
 }
 
 fn map(value: Value) -> Result<Value, Failure> {
-    if value.is_object() { Ok(value) } else { Err(Failure::bad_request("error decoding patch: it must be an object")) }
+    if value.is_object() { Ok(value) } else { Err(mismatch(&value, "map[string]interface {}")) }
+}
+
+/// A patch of the wrong type, as upstream's decoder words it.
+fn mismatch(found: &Value, wanted: &str) -> Failure {
+    let found = match found {
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+        Value::String(_) => "string",
+        Value::Number(_) => "number",
+        Value::Bool(_) => "bool",
+        Value::Null => "null",
+    };
+    Failure::bad_request(format!("error decoding patch: json: cannot unmarshal {found} into Go value of type {wanted}"))
 }
 
 /// Copies that copy their own result double with every operation: what they may add in all, as upstream bounds it.
@@ -91,19 +117,24 @@ fn json_patch(current: &Value, operations: &[PatchOperation]) -> Result<Value, F
         {
             continue;
         }
-        json_patch::patch(&mut object, std::slice::from_ref(operation)).map_err(|error| {
-            let message = format!("the server rejected our request due to an error in our request: {error}");
-            Failure::new(422, "Invalid", message)
-        })?;
+        // Upstream's library replaces a member that is not there, too.
+        let added = match operation {
+            PatchOperation::Replace(replace) if object.pointer(replace.path.as_str()).is_none() => {
+                let (path, value) = (replace.path.clone(), replace.value.clone());
+                Some(PatchOperation::Add(json_patch::AddOperation { path, value }))
+            }
+            _ => None,
+        };
+        let operation = added.as_ref().unwrap_or(operation);
+        json_patch::patch(&mut object, std::slice::from_ref(operation)).map_err(|_| Failure::unfitting_patch())?;
     }
     Ok(object)
 }
 
 async fn apply_patch(call: &Call<'_>, name: &str, part: Part, bytes: &[u8]) -> Result<Done, Failure> {
     if !call.options.manager_given {
-        let message =
-            "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for apply patch";
-        return Err(Failure::new(422, "Invalid", message));
+        let message = "Required value: is required for apply patch";
+        return Err(invalid_options("PatchOptions", &[field_error("FieldValueRequired", "fieldManager", message)]));
     }
     let mut config = body::yaml(bytes)?;
     if !config.is_object() {
@@ -144,7 +175,9 @@ async fn apply_patch(call: &Call<'_>, name: &str, part: Part, bytes: &[u8]) -> R
             call.update(name, part, Ownership::Applied, |live| merged(call, Some(live), &config, part)).await
         } else if part == Part::Main {
             if !object::uid(&config).is_empty() {
-                let why = "uid mismatch: the provided object specified a uid, and no existing object was found";
+                let uid = object::uid(&config);
+                let why =
+                    format!("uid mismatch: the provided object specified uid {uid}, and no existing object was found");
                 return Err(Failure::conflict(resource.subject(name), why));
             }
             call.may_create(name)?;

@@ -53,8 +53,9 @@ pub fn negotiate(headers: &HeaderMap, query: &Query) -> Result<Form, Failure> {
                     Some("None") => Include::None,
                     Some("Object") => Include::Object,
                     Some(other) => {
+                        let why = "must be 'Metadata', 'Object', 'None', or empty";
                         let message = format!(
-                            "includeObject: Unsupported value: {other:?}: supported values: \"Metadata\", \"None\", \"Object\""
+                            "Unable to convert to Table as requested: includeObject: Invalid value: {other:?}: {why}"
                         );
                         return Err(Failure::bad_request(message));
                     }

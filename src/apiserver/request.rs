@@ -2,9 +2,17 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, Uri, header};
+use http::{HeaderMap, Method, Uri, header};
 
-use super::{User, select::Selection, status::Failure};
+use super::{
+    User,
+    schema::FieldError,
+    select::Selection,
+    status::{Failure, Subject, field_error},
+};
+
+/// Upstream's bound on the name of a field manager.
+const MANAGER_LENGTH: usize = 128;
 
 /// The resource a path names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,9 +107,14 @@ impl Query {
         }
     }
 
+    /// A count; zero and less mean that there is none, as upstream reads them.
     pub fn number(&self, name: &str) -> Result<Option<u64>, Failure> {
-        let wrong = |text: &str| Failure::bad_request(format!("invalid value {text:?} for {name}: not a number"));
-        self.get(name).map(|text| text.parse().map_err(|_| wrong(text))).transpose()
+        let Some(text) = self.get(name) else { return Ok(None) };
+        let number: i64 = text.parse().map_err(|_| {
+            let text = super::schema::quote(text);
+            Failure::bad_request(format!("strconv.ParseInt: parsing {text}: invalid syntax"))
+        })?;
+        Ok(u64::try_from(number).ok())
     }
 }
 
@@ -138,7 +151,9 @@ pub struct WatchOptions {
 fn version_of(query: &Query, name: &str) -> Result<Option<u64>, Failure> {
     let Some(text) = query.get(name) else { return Ok(None) };
     text.parse().map(Some).map_err(|_| {
-        Failure::bad_request(format!("invalid {name} {text:?}: it must be one that this server handed out"))
+        let text = super::schema::quote(text);
+        let why = format!("strconv.ParseUint: parsing {text}: invalid syntax");
+        Failure::bad_request(format!("invalid resource version: {name}: Invalid value: {text}: {why}"))
     })
 }
 
@@ -146,43 +161,57 @@ fn selection(query: &Query) -> Result<Selection, Failure> {
     Selection::parse(query.get("labelSelector").unwrap_or_default(), query.get("fieldSelector").unwrap_or_default())
 }
 
+fn match_error(reason: &'static str, message: &str) -> FieldError {
+    field_error(reason, "resourceVersionMatch", message)
+}
+
+fn forbidden_match(message: &str) -> FieldError {
+    match_error("FieldValueForbidden", &format!("Forbidden: {message}"))
+}
+
+fn unknown_match(given: &str, supported: &str) -> FieldError {
+    let given = super::schema::quote(given);
+    match_error("FieldValueNotSupported", &format!("Unsupported value: {given}: supported values: {supported}"))
+}
+
 pub fn list_options(query: &Query) -> Result<ListOptions, Failure> {
-    let version = version_of(query, "resourceVersion")?;
     let continue_token = query.get("continue").map(str::to_string);
     let rule = query.get("resourceVersionMatch");
     let limit = query.number("limit")?.filter(|limit| *limit > 0);
-    let refuse = |message: &str| {
-        Err(Failure::new(422, "Invalid", format!("ListOptions.meta.k8s.io \"\" is invalid: {message}")))
-    };
-    if rule.is_some() && continue_token.is_some() {
-        return refuse("resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden when continue is provided");
+    let mut errors = Vec::new();
+    if let Some(rule) = rule {
+        if query.get("resourceVersion").is_none() {
+            errors.push(forbidden_match("resourceVersionMatch is forbidden unless resourceVersion is provided"));
+        }
+        if continue_token.is_some() {
+            errors.push(forbidden_match("resourceVersionMatch is forbidden when continue is provided"));
+        }
+        if !matches!(rule, "Exact" | "NotOlderThan") {
+            errors.push(unknown_match(rule, "\"Exact\", \"NotOlderThan\", \"\""));
+        }
+        if rule == "Exact" && query.get("resourceVersion") == Some("0") {
+            errors.push(forbidden_match("resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\""));
+        }
     }
+    if query.get("sendInitialEvents").is_some() {
+        let message = "Forbidden: sendInitialEvents is forbidden for list";
+        errors.push(field_error("FieldValueForbidden", "sendInitialEvents", message));
+    }
+    if !errors.is_empty() {
+        return Err(invalid_options("ListOptions", &errors));
+    }
+    let version = version_of(query, "resourceVersion")?;
     if continue_token.is_some() && version.is_some_and(|version| version > 0) {
         return Err(Failure::bad_request("specifying resource version is not allowed when using continue"));
     }
     let at = match (rule, version) {
-        (Some("Exact"), Some(0)) => {
-            return refuse(
-                "resourceVersionMatch: Forbidden: resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"",
-            );
-        }
+        (None, None) => At::Newest,
+        (_, Some(0)) => At::Any,
         (Some("Exact"), Some(version)) => At::Exact(version),
-        (Some(_), None) => {
-            return refuse(
-                "resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided",
-            );
-        }
-        (Some("NotOlderThan") | None, Some(0)) => At::Any,
-        (Some("NotOlderThan"), Some(version)) => At::NotOlderThan(version),
         // Upstream's legacy rule: with a limit the version is exact, without it a minimum.
         (None, Some(version)) if limit.is_some() => At::Exact(version),
-        (None, Some(version)) => At::NotOlderThan(version),
-        (None, None) => At::Newest,
-        (Some(other), Some(_)) => {
-            return refuse(&format!(
-                "resourceVersionMatch: Unsupported value: {other:?}: supported values: \"Exact\", \"NotOlderThan\""
-            ));
-        }
+        (_, Some(version)) => At::NotOlderThan(version),
+        (Some(_), None) => At::Newest,
     };
     Ok(ListOptions { selection: selection(query)?, limit, continue_token, at })
 }
@@ -192,21 +221,25 @@ pub fn watch_options(query: &Query) -> Result<WatchOptions, Failure> {
         None => None,
         Some(_) => Some(query.flag("sendInitialEvents")?),
     };
-    let refuse = |message: &str| {
-        Err(Failure::new(422, "Invalid", format!("ListOptions.meta.k8s.io \"\" is invalid: {message}")))
-    };
-    match (initial_events, query.get("resourceVersionMatch")) {
-        (Some(_), Some("NotOlderThan")) | (None, None) => {}
-        (Some(_), _) => {
-            return refuse(
-                "resourceVersionMatch: Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
-            );
+    let rule = query.get("resourceVersionMatch");
+    let mut errors = Vec::new();
+    if initial_events.is_some() && rule != Some("NotOlderThan") {
+        errors.push(forbidden_match("sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"));
+    }
+    if let Some(rule) = rule {
+        if initial_events.is_none() {
+            let message = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided";
+            errors.push(forbidden_match(message));
         }
-        (None, Some(_)) => {
-            return refuse(
-                "resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
-            );
+        if rule != "NotOlderThan" {
+            errors.push(unknown_match(rule, "\"NotOlderThan\""));
         }
+        if query.get("continue").is_some() {
+            errors.push(forbidden_match("resourceVersionMatch is forbidden when continue is provided"));
+        }
+    }
+    if !errors.is_empty() {
+        return Err(invalid_options("ListOptions", &errors));
     }
     Ok(WatchOptions {
         selection: selection(query)?,
@@ -236,21 +269,55 @@ pub struct WriteOptions {
     pub by: Option<Arc<User>>,
     /// Keys that the body gives twice, in the words of a strict decoder.
     pub duplicates: Vec<String>,
+    /// Only an apply may say anything about force.
+    pub force_given: bool,
 }
 
-pub fn write_options(query: &Query, headers: &HeaderMap) -> Result<WriteOptions, Failure> {
-    let mut dry_run = false;
-    for value in query.all("dryRun") {
-        match value {
-            "All" => dry_run = true,
-            "" => {}
-            other => {
-                let message = format!(
-                    "CreateOptions.meta.k8s.io \"\" is invalid: dryRun: Unsupported value: {other:?}: supported values: \"All\""
-                );
-                return Err(Failure::new(422, "Invalid", message));
-            }
-        }
+/// The options' kind, which a refusal names: each method has its own.
+fn options_kind(method: &Method) -> &'static str {
+    match method.as_str() {
+        "PUT" => "UpdateOptions",
+        "PATCH" => "PatchOptions",
+        "DELETE" => "DeleteOptions",
+        _ => "CreateOptions",
+    }
+}
+
+/// 422 for options of a request.
+pub fn invalid_options(kind: &str, errors: &[FieldError]) -> Failure {
+    Failure::invalid(Subject { group: "meta.k8s.io", plural: kind, kind, name: "" }, errors)
+}
+
+/// What is wrong with the values of `dryRun`, if anything.
+pub fn dry_run_error(values: &[&str]) -> Option<FieldError> {
+    let wrong = values.iter().any(|value| *value != "All");
+    wrong.then(|| {
+        let message = format!("Unsupported value: {}: supported values: \"All\"", serde_json::json!(values));
+        field_error("FieldValueNotSupported", "dryRun", message)
+    })
+}
+
+pub fn write_options(query: &Query, method: &Method, headers: &HeaderMap) -> Result<WriteOptions, Failure> {
+    let mut errors = Vec::new();
+    let given = query.get("fieldManager");
+    if given.is_some_and(|name| name.len() > MANAGER_LENGTH) {
+        let message = format!("Too long: may not be more than {MANAGER_LENGTH} bytes");
+        errors.push(field_error("FieldValueTooLong", "fieldManager", message));
+    }
+    if let Some(name) = given
+        && let Some((place, wrong)) = name.char_indices().find(|(_, c)| c.is_control())
+    {
+        let message = format!(
+            "Invalid value: {}: invalid character U+{:04X} (at position {place})",
+            super::schema::quote(name),
+            u32::from(wrong)
+        );
+        errors.push(field_error("FieldValueInvalid", "fieldManager", message));
+    }
+    let asked: Vec<&str> = query.all("dryRun").filter(|value| !value.is_empty()).collect();
+    // A deletion's own options say more about it.
+    if method != Method::DELETE {
+        errors.extend(dry_run_error(&asked));
     }
     let validation = match query.get("fieldValidation") {
         Some("Strict") => Validation::Strict,
@@ -258,28 +325,28 @@ pub fn write_options(query: &Query, headers: &HeaderMap) -> Result<WriteOptions,
         Some("Ignore") => Validation::Ignore,
         Some(other) => {
             let message = format!(
-                "CreateOptions.meta.k8s.io \"\" is invalid: fieldValidation: Unsupported value: {other:?}: supported values: \"Ignore\", \"Warn\", \"Strict\""
+                "Unsupported value: {}: supported values: \"\", \"Ignore\", \"Strict\", \"Warn\"",
+                super::schema::quote(other)
             );
-            return Err(Failure::new(422, "Invalid", message));
+            errors.push(field_error("FieldValueNotSupported", "fieldValidation", message));
+            Validation::Warn
         }
     };
-    let given = query.get("fieldManager");
-    if given.is_some_and(|name| name.len() > 128) {
-        let message =
-            "CreateOptions.meta.k8s.io \"\" is invalid: fieldManager: Too long: may not be more than 128 bytes";
-        return Err(Failure::new(422, "Invalid", message));
+    if !errors.is_empty() && method != Method::GET {
+        return Err(invalid_options(options_kind(method), &errors));
     }
     // Upstream's rule for a manager that does not say its name: the program's, from the user agent.
     let agent = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
     let program = agent.and_then(|agent| agent.split('/').next()).filter(|name| !name.is_empty()).unwrap_or("unknown");
     Ok(WriteOptions {
-        dry_run,
+        dry_run: !asked.is_empty(),
         validation,
-        manager: given.unwrap_or(program).chars().take(128).collect(),
+        manager: given.unwrap_or(program).chars().take(MANAGER_LENGTH).collect(),
         manager_given: given.is_some(),
         force: query.flag("force")?,
         by: None,
         duplicates: Vec::new(),
+        force_given: query.get("force").is_some(),
     })
 }
 

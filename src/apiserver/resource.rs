@@ -152,7 +152,14 @@ impl Resource {
             let path = term.path.trim_start_matches('.').to_string();
             let metadata = path == "metadata.name" || (self.namespaced && path == "metadata.namespace");
             if !metadata && !self.selectable.contains(&path) {
-                return Err(Failure::bad_request(format!("field label not supported: {}", term.path)));
+                // Upstream has one text for kinds with selectable fields of their own, and one for all other built-in ones.
+                let message = if self.is_custom() || !self.selectable.is_empty() {
+                    format!("field label not supported: {}", term.path)
+                } else {
+                    let known = "only \"metadata.name\", \"metadata.namespace\"";
+                    format!("{:?} is not a known field selector: {known}", term.path)
+                };
+                return Err(Failure::bad_request(message));
             }
             term.path = if self.shape == Shape::NewEvent { events::core_field(&path) } else { path };
         }

@@ -223,7 +223,7 @@ fn parse_field(term: &str) -> Result<FieldTerm, Failure> {
     } else if let Some((path, value)) = term.split_once("==").or_else(|| term.split_once('=')) {
         (path, value, true)
     } else {
-        return Err(Failure::bad_request(format!("invalid selector: {term:?}; can't understand {term:?}")));
+        return Err(Failure::bad_request(format!("invalid selector: '{term}'; can't understand '{term}'")));
     };
     Ok(FieldTerm { path: path.trim().to_string(), value: value.trim().to_string(), equal })
 }

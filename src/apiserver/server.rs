@@ -102,7 +102,8 @@ async fn answer(inner: &Arc<Inner>, user: User, request: Request) -> Result<Answ
     if target.namespace.is_some() && !resource.namespaced {
         return Err(Failure::no_such_path());
     }
-    let verb = Verb { inner, user: Arc::new(user), resource, target, query, headers: parts.headers };
+    let method = parts.method.clone();
+    let verb = Verb { inner, user: Arc::new(user), resource, target, query, method, headers: parts.headers };
     if verb.is_token_request() {
         return verb.token(parts.method, body).await.map(Answer::Whole);
     }
@@ -131,6 +132,7 @@ struct Verb<'a> {
     resource: Arc<Resource>,
     target: Target,
     query: Query,
+    method: Method,
     headers: HeaderMap,
 }
 
@@ -261,7 +263,7 @@ impl Verb<'_> {
     }
 
     fn write_options(&self) -> Result<WriteOptions, Failure> {
-        let options = request::write_options(&self.query, &self.headers)?;
+        let options = request::write_options(&self.query, &self.method, &self.headers)?;
         Ok(WriteOptions { by: Some(self.user.clone()), ..options })
     }
 

@@ -15,6 +15,8 @@ pub struct Failure {
     pub reason: &'static str,
     pub message: String,
     pub details: Map<String, Value>,
+    /// Shows `details` even when there are none, as upstream does where it knows only the code.
+    bare: bool,
     /// Only an expired list carries one: where an inconsistent continuation may go on.
     pub continue_token: Option<String>,
 }
@@ -52,12 +54,21 @@ fn qualified(word: &str, group: &str) -> String {
 
 impl Failure {
     pub fn new(code: u16, reason: &'static str, message: impl Into<String>) -> Failure {
-        Failure { code, reason, message: message.into(), details: Map::new(), continue_token: None }
+        Failure { code, reason, message: message.into(), details: Map::new(), bare: false, continue_token: None }
     }
 
     fn about(mut self, details: Map<String, Value>) -> Failure {
         self.details = details;
         self
+    }
+
+    fn bare(self) -> Failure {
+        Failure { bare: true, ..self }
+    }
+
+    /// A patch that does not fit the object. Upstream keeps the reason to itself.
+    pub fn unfitting_patch() -> Failure {
+        Failure::new(422, "Invalid", "the server rejected our request due to an error in our request").bare()
     }
 
     pub fn bad_request(message: impl Into<String>) -> Failure {
@@ -69,7 +80,7 @@ impl Failure {
     }
 
     pub fn no_such_path() -> Failure {
-        Failure::new(404, "NotFound", "the server could not find the requested resource")
+        Failure::new(404, "NotFound", "the server could not find the requested resource").bare()
     }
 
     pub fn not_found(subject: Subject<'_>) -> Failure {
@@ -98,7 +109,7 @@ impl Failure {
     }
 
     pub fn method_not_allowed() -> Failure {
-        Failure::new(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
+        Failure::new(405, "MethodNotAllowed", "the server does not allow this method on the requested resource").bare()
     }
 
     pub fn not_acceptable() -> Failure {
@@ -131,7 +142,7 @@ impl Failure {
 
     pub fn too_new(asked: u64, current: u64) -> Failure {
         let mut failure =
-            Failure::new(504, "Timeout", format!("Too large resource version: {asked}, current: {current}"));
+            Failure::new(504, "Timeout", format!("Timeout: Too large resource version: {asked}, current: {current}"));
         failure.details.insert(
             "causes".into(),
             json!([{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}]),
@@ -175,7 +186,7 @@ impl Failure {
             "message": self.message, "reason": self.reason, "code": self.code,
         });
         // Upstream's refusals have details even when there is nothing to say in them.
-        if !self.details.is_empty() || self.reason == "Forbidden" {
+        if self.bare || !self.details.is_empty() || self.reason == "Forbidden" {
             status["details"] = Value::Object(self.details.clone());
         }
         status

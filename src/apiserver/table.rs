@@ -62,7 +62,9 @@ impl Column {
                 name: column.name,
                 kind: column.type_,
                 format: column.format.unwrap_or_default(),
-                description: column.description.unwrap_or_default(),
+                description: column.description.filter(|text| !text.is_empty()).unwrap_or_else(|| {
+                    format!("Custom resource definition column (in JSONPath format): {}", column.json_path)
+                }),
                 priority: column.priority.unwrap_or(0),
             })
         });

@@ -16,7 +16,8 @@ use super::{
     object, read,
     request::WriteOptions,
     resource::Resource,
-    status::{Failure, field_error},
+    schema::quote,
+    status::{Failure, Subject, field_error},
     storage::{Change, Expect, Stored, Write, WriteError},
 };
 
@@ -206,7 +207,8 @@ impl Call<'_> {
                     "metadata.resourceVersion",
                     "Invalid value: 0: must be specified for an update",
                 );
-                return Err(Failure::invalid(subject, &[error]));
+                // Upstream names the resource here, not the kind.
+                return Err(Failure::invalid(Subject { kind: &resource.plural, ..subject }, &[error]));
             }
         } else if asked != object::meta_str(before, "resourceVersion") {
             return Err(Failure::stale(subject));
@@ -225,7 +227,8 @@ impl Call<'_> {
                 .collect();
             if object::is_deleting(before) && !added.is_empty() {
                 let message = format!(
-                    "Forbidden: no new finalizers can be added if the object is being deleted, found new finalizers {added:?}"
+                    "Forbidden: no new finalizers can be added if the object is being deleted, found new finalizers []string{{{}}}",
+                    added.iter().map(|finalizer| quote(finalizer)).collect::<Vec<_>>().join(", ")
                 );
                 return Err(Failure::invalid(
                     subject,
@@ -335,7 +338,7 @@ impl Call<'_> {
             WriteError::Exists => Failure::already_exists(subject),
             WriteError::Missing => Failure::not_found(subject),
             WriteError::Stale => Failure::stale(subject),
-            WriteError::NoNamespace => Failure::not_found(super::status::Subject {
+            WriteError::NoNamespace => Failure::not_found(Subject {
                 group: "",
                 plural: "namespaces",
                 kind: "Namespace",

@@ -59,6 +59,7 @@ impl Call<'_> {
             }
             Origin::Custom => self.resource.schema.prune(object, &mut unknown),
         }
+        object::drop_empty(object, matches!(self.resource.origin, Origin::Builtin(_)));
         match self.options.validation {
             Validation::Strict if !unknown.is_empty() => {
                 Err(self.undecodable(&format!("strict decoding error: {}", unknown.join(", "))))

@@ -45,8 +45,8 @@ impl Call<'_> {
                 let scale = resource.scale.as_ref().ok_or_else(Failure::no_such_path)?;
                 let replicas = object::at(&produced, "spec.replicas").cloned().unwrap_or_else(|| 0.into());
                 if !replicas.as_i64().is_some_and(|count| (0..=i64::from(i32::MAX)).contains(&count)) {
-                    let message = format!("Invalid value: {replicas}: must be greater than or equal to 0");
-                    let error = field_error("FieldValueInvalid", "spec.replicas", message);
+                    let message = format!("Invalid value: {replicas}: should be a non-negative integer");
+                    let error = field_error("FieldValueInvalid", scale.spec.clone(), message);
                     return Err(Failure::invalid(resource.subject(object::name(before)), &[error]));
                 }
                 let mut after = before.clone();
