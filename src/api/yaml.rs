@@ -194,6 +194,9 @@ fn value(text: &str, node: Spanned<Node>, path: String, places: &mut BTreeMap<St
     }
 }
 
+/// What YAML takes for blank; other spaces of Unicode are text.
+const BLANKS: [char; 4] = [' ', '\t', '\r', '\n'];
+
 /// The meaning of a scalar. Quoted, block and tagged ones are what the parser says; a plain one is looked up by its text.
 fn scalar(text: &str, parsed: &Node, defined: Location) -> Result<Value, String> {
     let parsed = match parsed {
@@ -210,8 +213,10 @@ fn scalar(text: &str, parsed: &Node, defined: Location) -> Result<Value, String>
             // A plain scalar over several lines is folded by the parser; it can only be text.
             Value::String(folded) if source.contains('\n') => Ok(Value::String(folded.clone())),
             // Of a block scalar with nothing but line ends, the parser names a place without its `|`.
-            Value::String(ends) if source.trim().is_empty() && !ends.is_empty() => Ok(Value::String(ends.clone())),
-            _ => plain(source.trim()),
+            Value::String(ends) if source.trim_matches(BLANKS).is_empty() && !ends.is_empty() => {
+                Ok(Value::String(ends.clone()))
+            }
+            _ => plain(source.trim_matches(BLANKS)),
         },
     }
 }
@@ -349,6 +354,7 @@ mod tests {
             ("|\n  yes", json!("yes\n")),
             ("two\n  lines", json!("two lines")),
             ("|+\n", json!("\n")),
+            ("\u{2000}x", json!("\u{2000}x")),
         ];
         for (text, expected) in table {
             let text = if text.starts_with("- ") { format!("v:\n{text}\n") } else { format!("v: {text}\n") };
