@@ -73,7 +73,10 @@ pub fn parse(text: &str) -> Result<Vec<Document>, Error> {
     };
     let nodes: Vec<Spanned<Node>> = serde_saphyr::from_multiple_with_options(text, options).map_err(|error| {
         let reason = error.without_snippet().to_string();
-        let reason = reason.lines().next().unwrap_or_default().to_owned();
+        let mut reason = reason.lines().next().unwrap_or_default().to_owned();
+        if reason.starts_with("budget breached") {
+            reason = format!("the file is too large or too deep once its aliases are written out: {reason}");
+        }
         Error { place: error.location().map(place_of), message: error.render(), reason }
     })?;
     nodes.into_iter().filter(|node| !matches!(node.value, Node::Null)).map(|node| document(text, node)).collect()
