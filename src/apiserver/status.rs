@@ -16,7 +16,7 @@ pub struct Failure {
     pub message: String,
     pub details: Map<String, Value>,
     /// Shows `details` even when there are none, as upstream does where it knows only the code.
-    bare: bool,
+    pub bare: bool,
     /// Only an expired list carries one: where an inconsistent continuation may go on.
     pub continue_token: Option<String>,
 }
