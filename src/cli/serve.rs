@@ -1,7 +1,6 @@
 //! `regatta serve`: the control plane without a host of its own, over the embedded API or over a cluster's.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 
 use clap::Args;
 
@@ -16,9 +15,6 @@ pub struct Serve {
     /// Use a cluster's API server: that of --kubeconfig, KUBECONFIG, ~/.kube/config or of the pod this runs in
     #[arg(long)]
     kube: bool,
-    /// The cluster's kubeconfig
-    #[arg(long = "kubeconfig", value_name = "FILE", requires = "kube")]
-    cluster: Option<PathBuf>,
     /// Run a host as well, named NAME or after this machine
     #[arg(long, value_name = "NAME", num_args = 0..=1, require_equals = true, default_missing_value = "")]
     host: Option<String>,
@@ -34,7 +30,7 @@ pub struct Serve {
 
 impl Serve {
     pub async fn run(self, global: &Global) -> Outcome {
-        let Serve { kube, cluster, host, listen, kube_listen, output } = self;
+        let Serve { kube, host, listen, kube_listen, output } = self;
         up::log();
         let options = PlaneOptions { listen, kube_listen, home: global.home()?, output };
         let host = match host {
@@ -47,7 +43,7 @@ impl Serve {
             true => {
                 // In a cluster, what the control plane itself needs is in a namespace of its own.
                 let namespace = global.namespace.clone().unwrap_or_else(|| SYSTEM_NAMESPACE.into());
-                run::serve(options, ClusterOptions { kubeconfig: cluster, namespace }, host).await
+                run::serve(options, ClusterOptions { kubeconfig: global.kubeconfig.clone(), namespace }, host).await
             }
         };
         ended.map_err(|error| Failure::failed(format!("{error:#}")))?;

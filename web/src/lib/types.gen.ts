@@ -4289,7 +4289,8 @@ export interface SkillStatus {
 }
 
 /**
- * A directory whose manifests are applied and pruned continuously.
+ * A directory, or a path of a git repository, whose manifests are applied and pruned continuously. Its deletion ends
+ * the following; the objects stay.
  */
 export interface SourceSpec {
   /**
@@ -4297,13 +4298,56 @@ export interface SourceSpec {
    */
   conflict?: 'Report' | 'Force';
   /**
+   * The repository, and where in it the manifests are.
+   */
+  git?: {
+    /**
+     * A Secret in namespace regatta-system: `username` and `password` (or `token`) for http(s), or `ssh-privatekey` and
+     * `known_hosts` for ssh; `ca.crt` for a server with a certificate authority of its own.
+     */
+    credentialsRef?: {
+      /**
+       * Name of the object.
+       */
+      name: string;
+    };
+    /**
+     * The directory of the manifests, relative to the top of the repository; the top itself when absent.
+     */
+    dir?: string;
+    /**
+     * Branch, tag, full ref name or commit; the remote's HEAD when absent.
+     */
+    ref?: string;
+    /**
+     * Where to fetch from: https://, http://, ssh://, git://, file:// or user@host:path. Never with credentials in it.
+     */
+    url: string;
+    /**
+     * A Secret in namespace regatta-system whose `token` proves that a call of /hooks/git comes from the forge: the
+     * webhook's secret at GitHub and Gitea, its secret token at GitLab. Without one only the period counts.
+     */
+    webhookSecretRef?: {
+      /**
+       * Name of the object.
+       */
+      name: string;
+    };
+  };
+  /**
    * The namespace of manifests that name none; `default` when absent.
    */
   namespace?: string;
   /**
    * The directory, on the control plane's machine: an absolute path.
    */
-  path: string;
+  path?: string;
+  /**
+   * How often everything is applied again although nothing changed, which undoes what others did to it; for git also how
+   * often the remote is asked. 5m for a path and 1m for git when absent; never more often than once a second. Changes
+   * of files are noticed at once in any case.
+   */
+  period?: string;
   /**
    * Whether what disappears from the directory is deleted.
    */
@@ -4350,6 +4394,10 @@ export interface SourceStatus {
     file: string;
     line?: number;
     message: string;
+    /**
+     * The lines around the place. Absent where the file holds a Secret.
+     */
+    snippet?: string;
   }[];
   /**
    * Every object that came from here.
@@ -4363,11 +4411,18 @@ export interface SourceStatus {
     kind: string;
     name: string;
     namespace?: string;
+    /**
+     * Empty until the object is known to have been applied.
+     */
     uid: string;
   }[];
+  /**
+   * Where the manifests come from: the path, or URL, directory and ref of the repository.
+   */
+  location?: string;
   observedGeneration?: number;
   /**
-   * Digest of the manifests that were last applied in full.
+   * What was last applied in full: a digest of the files of a path, a commit of a repository.
    */
   revision?: string;
 }
