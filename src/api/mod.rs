@@ -55,6 +55,8 @@ pub use task::{Task, TaskSpec};
 pub use team::{Team, TeamSpec};
 pub use workspace::{Workspace, WorkspaceSpec};
 
+use std::sync::OnceLock;
+
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
 
@@ -72,28 +74,33 @@ pub const REPO_FINALIZER: &str = "regatta.dev/repo";
 
 /// Every kind, in the order in which `regatta crd` prints them.
 pub fn crds() -> Vec<CustomResourceDefinition> {
-    [
-        Repo::crd(),
-        Host::crd(),
-        Adapter::crd(),
-        AgentClass::crd(),
-        Agent::crd(),
-        AgentSet::crd(),
-        Approval::crd(),
-        ApprovalPolicy::crd(),
-        Task::crd(),
-        Board::crd(),
-        Schedule::crd(),
-        Account::crd(),
-        Source::crd(),
-        Skill::crd(),
-        Channel::crd(),
-        NotificationPolicy::crd(),
-        Team::crd(),
-        ShareGrant::crd(),
-        Workspace::crd(),
-    ]
-    .into_iter()
-    .map(structural::tidy)
-    .collect()
+    /// Made once: it takes tens of milliseconds.
+    static ALL: OnceLock<Vec<CustomResourceDefinition>> = OnceLock::new();
+    let make = || {
+        [
+            Repo::crd(),
+            Host::crd(),
+            Adapter::crd(),
+            AgentClass::crd(),
+            Agent::crd(),
+            AgentSet::crd(),
+            Approval::crd(),
+            ApprovalPolicy::crd(),
+            Task::crd(),
+            Board::crd(),
+            Schedule::crd(),
+            Account::crd(),
+            Source::crd(),
+            Skill::crd(),
+            Channel::crd(),
+            NotificationPolicy::crd(),
+            Team::crd(),
+            ShareGrant::crd(),
+            Workspace::crd(),
+        ]
+        .into_iter()
+        .map(structural::tidy)
+        .collect()
+    };
+    ALL.get_or_init(make).clone()
 }

@@ -212,7 +212,6 @@ impl Delete {
     async fn delete(&self, server: &Server, target: &Target) -> Result<(), Failure> {
         let attempt = || format!("delete {}", target.reference);
         let path = format!("{}/{}", target.path, encoded(&target.name));
-        let dry_run = query(&[("dryRun", self.dry_run.then(|| "All".into()))]);
         if let (true, Some(fate), false) = (target.is_agent, self.worktree, self.dry_run) {
             let fate = match fate {
                 Fate::Keep => "Keep",
@@ -225,8 +224,10 @@ impl Delete {
                 .map_err(|e| cannot(attempt(), e))?;
         }
         let options = json!({"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": {"uid": target.uid},
-                             "propagationPolicy": self.cascade.policy()});
-        match request::send(&server.client, Method::DELETE, &format!("{path}{dry_run}"), JSON, &options).await {
+                             "propagationPolicy": self.cascade.policy(),
+                             "dryRun": if self.dry_run { vec!["All"] } else { Vec::new() }});
+        // The body is all that counts: what the query says beside one is not read.
+        match request::send(&server.client, Method::DELETE, &path, JSON, &options).await {
             Ok(_) => Ok(()),
             Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
             Err(error) => Err(cannot(attempt(), error)),

@@ -18,6 +18,8 @@ mod unique;
 mod validate;
 mod words;
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::JSONSchemaProps;
 use serde_json::Value;
 
@@ -30,7 +32,7 @@ pub(in crate::apiserver) const MAX_DEPTH: usize = 128;
 /// A compiled structural schema of one version of a kind.
 #[derive(Debug)]
 pub struct Schema {
-    root: Node,
+    root: Arc<Node>,
     status_in_main: bool,
 }
 
@@ -60,17 +62,25 @@ pub struct FieldError {
 impl Schema {
     /// Compiles the schema of a CRD version, its rules included; refuses what is not structural.
     pub fn from_crd(props: &JSONSchemaProps) -> Result<Schema, SchemaError> {
-        Ok(Schema { root: node::compile_root(props)?, status_in_main: false })
+        // A definition is checked first and served then: what was compiled last is asked for again.
+        static LAST: Mutex<Option<(JSONSchemaProps, Arc<Node>)>> = Mutex::new(None);
+        let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+        let root = match &*last {
+            Some((compiled, root)) if compiled == props => root.clone(),
+            _ => Arc::new(node::compile_root(props)?),
+        };
+        *last = Some((props.clone(), root.clone()));
+        Ok(Schema { root, status_in_main: false })
     }
 
     /// Everything preserved, nothing validated: maps granular, lists atomic, metadata as every kind has it.
     pub fn open() -> Schema {
-        Schema { root: builtin::open(), status_in_main: false }
+        Schema { root: Arc::new(builtin::open()), status_in_main: false }
     }
 
     /// A kind the server itself knows: open, with the merge keys and atomic parts upstream declares for it.
     pub fn builtin(kind: &str) -> Schema {
-        Schema { root: builtin::kind(kind), status_in_main: false }
+        Schema { root: Arc::new(builtin::kind(kind)), status_in_main: false }
     }
 
     /// For a kind without a status subresource: writes to the object itself own its status, too.

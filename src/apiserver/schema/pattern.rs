@@ -1,10 +1,17 @@
 //! Regular expressions as Kubernetes means them: Go's RE2 dialect, run by the `regex` crate. Both guarantee linear time; they differ
 //! in what `\d`, `\w`, `\s` and `\b` mean (ASCII in Go) and in the set operators of character classes (none in Go).
 
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
 use regex::{Regex, RegexBuilder};
 
 /// Compiled size limit: generous for a pattern of a schema, small enough that a hostile one cannot eat memory.
 const SIZE_LIMIT: usize = 2 << 20;
+
+/// Kinds repeat the same few patterns in hundreds of fields. This many are remembered.
+const REMEMBERED: usize = 256;
+static COMPILED: Mutex<Option<HashMap<String, Regex>>> = Mutex::new(None);
 
 #[derive(Clone, Debug)]
 pub(in crate::apiserver) struct Pattern {
@@ -15,7 +22,19 @@ pub(in crate::apiserver) struct Pattern {
 
 impl Pattern {
     pub fn compile(source: &str) -> Result<Pattern, regex::Error> {
-        let regex = RegexBuilder::new(&translate(source)).size_limit(SIZE_LIMIT).build()?;
+        let mut compiled = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
+        let compiled = compiled.get_or_insert_default();
+        let regex = match compiled.get(source) {
+            Some(regex) => regex.clone(),
+            None => {
+                let regex = RegexBuilder::new(&translate(source)).size_limit(SIZE_LIMIT).build()?;
+                if compiled.len() >= REMEMBERED {
+                    compiled.clear();
+                }
+                compiled.insert(source.to_owned(), regex.clone());
+                regex
+            }
+        };
         Ok(Pattern { source: source.to_owned(), regex })
     }
 

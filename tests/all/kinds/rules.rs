@@ -28,6 +28,30 @@ fn on_creation() -> Vec<Case> {
     let tab = |tab: Value| json!({"tiles": [{"id": "a", "tabs": [tab]}]});
     let heal = |rule: Value| json!({"healing": [{"name": "h", "when": {"idleFor": "1h"}, "do": [rule]}]});
     vec![
+        case(
+            "Source",
+            json!({"path": "/x", "git": {"url": "https://example.com/x.git"}}),
+            "spec",
+            "set exactly one of spec.path",
+        ),
+        case(
+            "Source",
+            json!({"path": null, "git": {"url": "example.com/x"}}),
+            "spec.git.url",
+            "a URL begins with https://",
+        ),
+        case(
+            "Source",
+            json!({"path": null, "git": {"url": "https://me:word@example.com/x.git"}}),
+            "spec.git.url",
+            "must not carry credentials",
+        ),
+        case(
+            "Source",
+            json!({"path": null, "git": {"url": "https://example.com/x.git", "dir": "a/../.."}}),
+            "spec.git.dir",
+            "dir must stay inside the repository",
+        ),
         case("Agent", json!({"repoRef": repo, "directory": "/x"}), "spec", "not both"),
         case("Agent", json!({"branch": "b"}), "spec", "need spec.repoRef"),
         case("Agent", json!({"worktree": {"mode": "Own"}}), "spec", "spec.worktree needs spec.repoRef"),
